@@ -1,0 +1,242 @@
+package cluster
+
+import (
+	"strings"
+
+	"seawall.io/seawall/internal/document"
+)
+
+// PodTemplate is a pod, or the template of one inside a workload.
+type PodTemplate struct {
+	Object *Object
+	// Root has metadata and spec, as a Pod does.
+	Root *document.Node
+	// Path leads from the object to Root; empty for a Pod itself. Where a kind
+	// embeds a bare pod spec, Root is made up around it and Path is empty.
+	Path string
+	// SpecPath leads from the object to the pod spec.
+	SpecPath string
+	// Containers are all containers: init, sidecar and ephemeral ones too.
+	Containers []Container
+}
+
+// ContainerType says in which role a container runs.
+type ContainerType string
+
+// The roles. A Sidecar is an init container with restartPolicy Always.
+const (
+	Main      ContainerType = "container"
+	Init      ContainerType = "init"
+	Sidecar   ContainerType = "sidecar"
+	Ephemeral ContainerType = "ephemeral"
+)
+
+// Container is one container of a pod template.
+type Container struct {
+	Root *document.Node
+	Path string // from the object: spec.template.spec.containers[0]
+	Type ContainerType
+}
+
+// Name returns the container's name.
+func (c *Container) Name() string { return c.Root.Get("name").Str() }
+
+// Image returns the image reference as written.
+func (c *Container) Image() string { return c.Root.Get("image").Str() }
+
+// Spec returns the pod spec.
+func (t *PodTemplate) Spec() *document.Node { return t.Root.Get("spec") }
+
+// Labels returns the labels that the pods carry.
+func (t *PodTemplate) Labels() map[string]string { return stringMap(t.Root.At("metadata", "labels")) }
+
+// ServiceAccount returns the account that the pods run as: "default" when none
+// is named, as the ServiceAccount admission plugin does.
+func (t *PodTemplate) ServiceAccount() string {
+	spec := t.Spec()
+	if name := spec.Get("serviceAccountName").Str(); name != "" {
+		return name
+	}
+	if name := spec.Get("serviceAccount").Str(); name != "" {
+		return name
+	}
+	return "default"
+}
+
+// Namespace returns the namespace of the pods, "default" when the object names
+// none, as the API server would put it.
+func (t *PodTemplate) Namespace() string {
+	if t.Object.Namespace == "" {
+		return "default"
+	}
+	return t.Object.Namespace
+}
+
+// templatePaths are the places of pod templates in the kinds that everybody
+// knows. Other kinds are searched by shape.
+var templatePaths = map[string][]string{
+	"Pod":                   {""},
+	"PodTemplate":           {"template"},
+	"ReplicationController": {"spec.template"},
+	"ReplicaSet":            {"spec.template"},
+	"Deployment":            {"spec.template"},
+	"StatefulSet":           {"spec.template"},
+	"DaemonSet":             {"spec.template"},
+	"Job":                   {"spec.template"},
+	"CronJob":               {"spec.jobTemplate.spec.template"},
+}
+
+// builtinGroups are the API groups, "" the core one, whose kinds templatePaths
+// speaks of.
+var builtinGroups = map[string]bool{"": true, "apps": true, "batch": true, "extensions": true}
+
+// PodTemplates returns the pod templates that an object embeds. Kinds of
+// Kubernetes itself are read where their API puts the template; all others are
+// searched for a value of that shape, wherever it stands.
+func PodTemplates(o *Object) []PodTemplate {
+	if builtinGroups[o.Group()] {
+		paths, known := templatePaths[o.Kind]
+		if !known {
+			return nil
+		}
+		for _, path := range paths {
+			node, _ := o.Root.Find(path)
+			if node.Get("spec") != nil {
+				return []PodTemplate{newTemplate(o, path, node)}
+			}
+		}
+		return nil
+	}
+	if noTemplates(o) {
+		return nil
+	}
+	var out []PodTemplate
+	findTemplates(o, o.Root, "", 0, &out)
+	return out
+}
+
+// noTemplates says that an object cannot embed pods although parts of it look
+// as if: a schema, a policy, a role.
+func noTemplates(o *Object) bool {
+	switch g := o.Group(); {
+	case g == "apiextensions.k8s.io", g == "rbac.authorization.k8s.io", g == "admissionregistration.k8s.io",
+		g == "policy", g == "networking.k8s.io", strings.HasSuffix(g, ".gatekeeper.sh"), g == "kyverno.io":
+		return true
+	}
+	return false
+}
+
+// maxTemplateDepth bounds the search for embedded templates; the deepest known
+// kind (Argo Workflow, KubeVirt data volumes) needs 9.
+const maxTemplateDepth = 12
+
+func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]PodTemplate) {
+	if n == nil || depth > maxTemplateDepth {
+		return
+	}
+	switch n.Kind {
+	case document.Map:
+		if depth > 0 && isPodSpec(n.Get("spec")) {
+			*out = append(*out, newTemplate(o, path, n))
+			return
+		}
+		if depth > 0 && (isPodSpec(n) || isStepSpec(n)) {
+			*out = append(*out, bareTemplate(o, path, n))
+			return
+		}
+		for i := range n.Fields {
+			f := &n.Fields[i]
+			if depth == 0 && (f.Key == "status" || f.Key == "metadata") {
+				continue
+			}
+			findTemplates(o, f.Value, document.Key(path, f.Key), depth+1, out)
+		}
+	case document.List:
+		for i, v := range n.Items {
+			findTemplates(o, v, document.Index(path, i), depth+1, out)
+		}
+	case document.Null, document.Bool, document.Int, document.Float, document.String:
+	}
+}
+
+// isPodSpec tells a pod spec by its shape: a list of containers, each a map
+// with a name or an image.
+func isPodSpec(n *document.Node) bool {
+	return isContainerList(n.Get("containers"))
+}
+
+// isStepSpec tells a Tekton TaskSpec, whose containers are called steps.
+func isStepSpec(n *document.Node) bool {
+	steps := n.Get("steps")
+	if !isContainerList(steps) {
+		return false
+	}
+	for _, s := range steps.Items {
+		if s.Get("image") != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func isContainerList(n *document.Node) bool {
+	list := n.List()
+	for _, c := range list {
+		if c.Kind != document.Map || (c.Get("image") == nil && c.Get("name") == nil) {
+			return false
+		}
+	}
+	return len(list) > 0
+}
+
+// containerLists are the fields that hold containers, with the role of each.
+// steps and sidecars are Tekton's.
+var containerLists = [...]struct {
+	key string
+	typ ContainerType
+}{
+	{"containers", Main},
+	{"initContainers", Init},
+	{"ephemeralContainers", Ephemeral},
+	{"steps", Main},
+	{"sidecars", Sidecar},
+}
+
+func newTemplate(o *Object, path string, root *document.Node) PodTemplate {
+	t := PodTemplate{Object: o, Root: root, Path: path, SpecPath: document.Key(path, "spec")}
+	t.addContainers()
+	return t
+}
+
+// bareTemplate wraps a pod spec that stands without metadata around it.
+func bareTemplate(o *Object, path string, spec *document.Node) PodTemplate {
+	t := PodTemplate{Object: o, SpecPath: path, Root: &document.Node{
+		Kind: document.Map, Pos: spec.Pos,
+		Fields: []document.Field{{Key: "spec", Pos: spec.Pos, Value: spec}},
+	}}
+	t.addContainers()
+	return t
+}
+
+func (t *PodTemplate) addContainers() {
+	spec := t.Spec()
+	total := 0
+	for _, l := range containerLists {
+		total += spec.Get(l.key).Len()
+	}
+	t.Containers = make([]Container, 0, total)
+	for _, l := range containerLists {
+		list := spec.Get(l.key).List()
+		if len(list) == 0 {
+			continue
+		}
+		prefix := document.Key(t.SpecPath, l.key)
+		for i, c := range list {
+			typ := l.typ
+			if typ == Init && c.Get("restartPolicy").Str() == "Always" {
+				typ = Sidecar
+			}
+			t.Containers = append(t.Containers, Container{Root: c, Type: typ, Path: document.Index(prefix, i)})
+		}
+	}
+}

@@ -1,0 +1,269 @@
+// Package seawall holds the nouns that every part of Seawall speaks: findings,
+// the objects they are about, where they stand, and what was and was not
+// examined. It imports the standard library only, does no work of its own and
+// promises that the JSON of these types changes only by addition.
+package seawall
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Severity ranks how bad a finding is. The zero value is no severity at all.
+type Severity uint8
+
+// The severities, worst last so that they compare with < and >.
+const (
+	None Severity = iota
+	Low
+	Medium
+	High
+	Critical
+)
+
+var severityNames = [...]string{"none", "low", "medium", "high", "critical"}
+
+// String returns the lower-case name.
+func (s Severity) String() string {
+	if int(s) < len(severityNames) {
+		return severityNames[s]
+	}
+	return fmt.Sprintf("severity(%d)", uint8(s))
+}
+
+// MarshalText writes the lower-case name.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a name in any case.
+func (s *Severity) UnmarshalText(text []byte) error {
+	v, err := ParseSeverity(string(text))
+	if err != nil {
+		return err
+	}
+	*s = v
+	return nil
+}
+
+// ParseSeverity reads none, low, medium, high or critical, in any case.
+func ParseSeverity(name string) (Severity, error) {
+	for i, n := range severityNames {
+		if strings.EqualFold(n, name) {
+			return Severity(i), nil
+		}
+	}
+	return None, fmt.Errorf("unknown severity %q: use none, low, medium, high or critical", name)
+}
+
+// Phase says when in a container's life a check looks.
+type Phase string
+
+// The phases.
+const (
+	Build   Phase = "build"
+	Deploy  Phase = "deploy"
+	Runtime Phase = "runtime"
+)
+
+// Layer is one of the four C's.
+type Layer string
+
+// The layers.
+const (
+	CloudLayer     Layer = "cloud"
+	ClusterLayer   Layer = "cluster"
+	ContainerLayer Layer = "container"
+	CodeLayer      Layer = "code"
+)
+
+// Finding is one thing that is wrong with one subject.
+type Finding struct {
+	// ID is a fingerprint of subject, check and cause. It does not change when
+	// lines move, so baselines and exceptions can hold on to it.
+	ID string `json:"id"`
+	// Check is the slug of the check, as `seawall explain` takes it.
+	Check    string   `json:"check"`
+	Title    string   `json:"title"`
+	Severity Severity `json:"severity"`
+	Phase    Phase    `json:"phase,omitempty"`
+	Layer    Layer    `json:"layer,omitempty"`
+	Subject  Subject  `json:"subject"`
+	Location Location `json:"location"`
+	Message  string   `json:"message"`
+	// Remediation is one line; the check's own page has the rest.
+	Remediation string `json:"remediation,omitempty"`
+	// Fix holds the JSON patch operations, relative to the whole object, that
+	// remove the finding. Empty where no safe mechanical fix exists.
+	Fix  []PatchOp `json:"fix,omitempty"`
+	Refs []string  `json:"refs,omitempty"`
+	// Suppressed is set when somebody accepted this finding.
+	Suppressed *Suppression `json:"suppressed,omitempty"`
+}
+
+// Subject names the object, and within it the container or image, that a
+// finding is about.
+type Subject struct {
+	Cluster    string `json:"cluster,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Container  string `json:"container,omitempty"`
+	Image      string `json:"image,omitempty"`
+}
+
+// String returns kind/namespace/name for people, without empty parts.
+func (s Subject) String() string {
+	out := s.Kind
+	if s.Namespace != "" {
+		out += "/" + s.Namespace
+	}
+	if s.Name != "" {
+		out += "/" + s.Name
+	}
+	return out
+}
+
+// Location is a place in a file, and in the object that stands there. Line and
+// Column count from 1; 0 means that the source has no lines (a live cluster).
+type Location struct {
+	// File is as the user named it, with / between its parts.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	// Path is the place in the object: spec.containers[0].image.
+	Path string `json:"path,omitempty"`
+	// Value is the Helm chart value that decides what stands here, if one does.
+	Value *ChartValue `json:"value,omitempty"`
+}
+
+// ChartValue names a value of a Helm chart and where it is set.
+type ChartValue struct {
+	Path string `json:"path"` // image.tag, as --set takes it
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+// String returns file:line:column without the parts that are unknown.
+func (l Location) String() string {
+	switch {
+	case l.File == "":
+		return l.Path
+	case l.Line == 0:
+		return l.File
+	case l.Column == 0:
+		return fmt.Sprintf("%s:%d", l.File, l.Line)
+	default:
+		return fmt.Sprintf("%s:%d:%d", l.File, l.Line, l.Column)
+	}
+}
+
+// PatchOp is one operation of a JSON patch (RFC 6902): add, replace or remove.
+type PatchOp struct {
+	Op   string `json:"op"`
+	Path string `json:"path"`
+	// Value is absent for remove. It holds what encoding/json would decode:
+	// nil, bool, int64, float64, string, []any or map[string]any.
+	Value any `json:"value,omitempty"`
+}
+
+// Suppression says who accepted a finding, why and until when.
+type Suppression struct {
+	Reason  string `json:"reason"`
+	Expires string `json:"expires,omitempty"` // YYYY-MM-DD, last day included
+	By      string `json:"by"`                // annotation, comment or file
+}
+
+// Incomplete is something that could not be read or evaluated. It is never
+// counted as passed.
+type Incomplete struct {
+	Location Location `json:"location"`
+	// Check is set when one check, rather than an input, could not be judged.
+	Check  string `json:"check,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Skipped is a file that was looked at and found to be something else than
+// what the scan examines, such as a CI workflow.
+type Skipped struct {
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+}
+
+// Coverage is the ledger of what a report rests on.
+type Coverage struct {
+	// Documents counts YAML and JSON documents read; Objects the Kubernetes
+	// objects found in them, List items and rendered templates included.
+	Documents int `json:"documents"`
+	Objects   int `json:"objects"`
+	// Evaluated counts objects by apiVersion/Kind that at least one check
+	// examined; Unexamined those that none did.
+	Evaluated  map[string]int `json:"evaluated,omitempty"`
+	Unexamined map[string]int `json:"unexamined,omitempty"`
+	Incomplete []Incomplete   `json:"incomplete,omitempty"`
+	Skipped    []Skipped      `json:"skipped,omitempty"`
+}
+
+// Summary counts findings that are not suppressed by severity, and those that
+// are.
+type Summary struct {
+	Critical   int `json:"critical"`
+	High       int `json:"high"`
+	Medium     int `json:"medium"`
+	Low        int `json:"low"`
+	Suppressed int `json:"suppressed"`
+}
+
+// Add counts one finding.
+func (s *Summary) Add(f *Finding) {
+	if f.Suppressed != nil {
+		s.Suppressed++
+		return
+	}
+	switch f.Severity {
+	case Critical:
+		s.Critical++
+	case High:
+		s.High++
+	case Medium:
+		s.Medium++
+	case Low:
+		s.Low++
+	case None:
+	}
+}
+
+// Control is the verdict on one control of a framework over a whole report.
+type Control struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+	// Checks are the slugs that decide the control. A control that no check
+	// decides is not evaluated, with the reason.
+	Checks []string `json:"checks,omitempty"`
+	// Passed, Failed and NotEvaluated count objects.
+	Passed       int    `json:"passed"`
+	Failed       int    `json:"failed"`
+	NotEvaluated int    `json:"notEvaluated"`
+	Status       string `json:"status"` // passed, failed or not-evaluated
+	Reason       string `json:"reason,omitempty"`
+}
+
+// Framework is a benchmark seen through the findings of a report.
+type Framework struct {
+	ID       string    `json:"id"`
+	Title    string    `json:"title"`
+	Controls []Control `json:"controls"`
+}
+
+// Report is the whole result of a scan.
+type Report struct {
+	Version    string      `json:"version"`
+	Targets    []string    `json:"targets"`
+	Findings   []Finding   `json:"findings"`
+	Coverage   Coverage    `json:"coverage"`
+	Frameworks []Framework `json:"frameworks,omitempty"`
+	// Warnings are for the user to act on but say nothing about the targets'
+	// security: an exception that expired or matched nothing, a baseline entry
+	// that is gone.
+	Warnings []string `json:"warnings,omitempty"`
+	Summary  Summary  `json:"summary"`
+}
