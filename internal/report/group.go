@@ -1,0 +1,224 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"seawall.io/seawall"
+)
+
+// counts holds numbers of findings by severity.
+type counts [seawall.Critical + 1]int
+
+func (c *counts) add(s seawall.Severity) { c[min(s, seawall.Critical)]++ }
+
+func (c *counts) total() int {
+	n := 0
+	for _, v := range c {
+		n += v
+	}
+	return n
+}
+
+// worst returns the highest severity counted.
+func (c *counts) worst() seawall.Severity {
+	for s := seawall.Critical; s > seawall.None; s-- {
+		if c[s] > 0 {
+			return s
+		}
+	}
+	return seawall.None
+}
+
+// group is one workload, image or file and everything found in it.
+type group struct {
+	Subject seawall.Subject // without container
+	File    string
+	Counts  counts
+	Issues  []issue
+	// findings are in order: worst first, then by check and place.
+	findings []*seawall.Finding
+}
+
+// issue is what one check found in a group. Its findings are kept together so
+// that four containers with one fault read as one fault.
+type issue struct {
+	Check    string
+	Title    string
+	Severity seawall.Severity
+	Cases    []instance
+	Fixes    []string // the distinct remediations
+	Refs     []string
+	findings []*seawall.Finding
+}
+
+// instance is one message and every place that it was said of.
+type instance struct {
+	Message  string
+	Findings []*seawall.Finding
+}
+
+// groupKey tells groups apart.
+type groupKey struct {
+	subject seawall.Subject
+	file    string
+}
+
+// keyOf drops what does not tell workloads apart. An image tells only where
+// there is no object around it.
+func keyOf(f *seawall.Finding) groupKey {
+	k := groupKey{subject: f.Subject, file: f.Location.File}
+	k.subject.Container = ""
+	if k.subject.Kind != "" {
+		k.subject.Image = ""
+	}
+	return k
+}
+
+// title names the group for people.
+func (g *group) title() string {
+	name := g.Subject.String()
+	if g.Subject.Kind == "" && g.Subject.Image != "" {
+		name = "image " + g.Subject.Image
+	}
+	if name == "" {
+		name = g.File
+	}
+	if name == "" {
+		name = "(no object named)"
+	}
+	if g.Subject.Cluster != "" {
+		name += " in cluster " + g.Subject.Cluster
+	}
+	return clean(name)
+}
+
+// split parts the findings that somebody accepted from those that stand.
+func split(findings []seawall.Finding) (standing, suppressed []*seawall.Finding) {
+	standing = make([]*seawall.Finding, 0, len(findings))
+	for i := range findings {
+		if f := &findings[i]; f.Suppressed != nil {
+			suppressed = append(suppressed, f)
+		} else {
+			standing = append(standing, f)
+		}
+	}
+	return standing, suppressed
+}
+
+func countAll(findings []*seawall.Finding) counts {
+	var c counts
+	for _, f := range findings {
+		c.add(f.Severity)
+	}
+	return c
+}
+
+// groups sorts findings into groups, the worst group first.
+func groups(findings []*seawall.Finding) []*group {
+	index := map[groupKey]*group{}
+	var out []*group
+	for _, f := range findings {
+		k := keyOf(f)
+		g := index[k]
+		if g == nil {
+			g = &group{Subject: k.subject, File: k.file}
+			index[k] = g
+			out = append(out, g)
+		}
+		g.Counts.add(f.Severity)
+		g.findings = append(g.findings, f)
+	}
+	for _, g := range out {
+		slices.SortStableFunc(g.findings, compareFindings)
+		g.Issues = issues(g.findings)
+	}
+	slices.SortFunc(out, compareGroups)
+	return out
+}
+
+// compareGroups orders by worst severity, then by how many of each severity
+// from the worst down, then by name.
+func compareGroups(a, b *group) int {
+	for s := len(a.Counts) - 1; s >= 0; s-- {
+		if a.Counts[s] != b.Counts[s] {
+			return b.Counts[s] - a.Counts[s]
+		}
+	}
+	return cmp.Or(
+		cmp.Compare(a.Subject.Cluster, b.Subject.Cluster),
+		cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
+		cmp.Compare(a.Subject.Name, b.Subject.Name),
+		cmp.Compare(a.Subject.Kind, b.Subject.Kind),
+		cmp.Compare(a.Subject.APIVersion, b.Subject.APIVersion),
+		cmp.Compare(a.Subject.Image, b.Subject.Image),
+		cmp.Compare(a.File, b.File),
+	)
+}
+
+// compareFindings orders the findings of one group: worst first, findings of
+// one check together, and those in the order of the file.
+func compareFindings(a, b *seawall.Finding) int {
+	return cmp.Or(
+		cmp.Compare(b.Severity, a.Severity),
+		cmp.Compare(a.Check, b.Check),
+		cmp.Compare(a.Location.Line, b.Location.Line),
+		cmp.Compare(a.Location.Column, b.Location.Column),
+		cmp.Compare(a.Location.Path, b.Location.Path),
+		cmp.Compare(a.Message, b.Message),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+// issues folds sorted findings of one group by check, severity and message.
+func issues(findings []*seawall.Finding) []issue {
+	var out []issue
+	for len(findings) > 0 {
+		first := findings[0]
+		n := 1
+		for n < len(findings) && findings[n].Check == first.Check && findings[n].Severity == first.Severity {
+			n++
+		}
+		out = append(out, newIssue(findings[:n]))
+		findings = findings[n:]
+	}
+	return out
+}
+
+func newIssue(findings []*seawall.Finding) issue {
+	first := findings[0]
+	is := issue{Check: first.Check, Title: first.Title, Severity: first.Severity, findings: findings}
+	at := map[string]int{}
+	for _, f := range findings {
+		i, ok := at[f.Message]
+		if !ok {
+			i = len(is.Cases)
+			at[f.Message] = i
+			is.Cases = append(is.Cases, instance{Message: f.Message})
+		}
+		is.Cases[i].Findings = append(is.Cases[i].Findings, f)
+		if f.Remediation != "" && !slices.Contains(is.Fixes, f.Remediation) {
+			is.Fixes = append(is.Fixes, f.Remediation)
+		}
+		for _, ref := range f.Refs {
+			if !slices.Contains(is.Refs, ref) {
+				is.Refs = append(is.Refs, ref)
+			}
+		}
+	}
+	return is
+}
+
+// byObject orders suppressed findings for their list: by object, then check.
+func byObject(findings []*seawall.Finding) []*seawall.Finding {
+	out := slices.Clone(findings)
+	slices.SortStableFunc(out, func(a, b *seawall.Finding) int {
+		return cmp.Or(
+			cmp.Compare(b.Severity, a.Severity),
+			cmp.Compare(a.Subject.String(), b.Subject.String()),
+			cmp.Compare(a.Location.File, b.Location.File),
+			compareFindings(a, b),
+		)
+	})
+	return out
+}

@@ -1,0 +1,337 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	"seawall.io/seawall"
+)
+
+const (
+	defaultWidth = 100
+	minWidth     = 40
+	// maxPlaces is how many places of one message are shown with their source;
+	// further ones are named in one paragraph.
+	maxPlaces = 5
+	// sevColumns is the width of the severity column with its gap.
+	sevColumns = len("CRITICAL") + 1
+)
+
+// The ANSI colours. They are taken from the 16 that every terminal theme
+// defines, so they stay readable on light and dark.
+const (
+	bold   = "1"
+	faint  = "2"
+	red    = "31"
+	boldRd = "1;31"
+	yellow = "33"
+	cyan   = "36"
+	green  = "32"
+)
+
+// sheet prints lines of a table.
+type sheet struct {
+	w     *bufio.Writer
+	width int
+	color bool
+}
+
+// writeTable writes for people at a terminal.
+func writeTable(w *bufio.Writer, r *seawall.Report, o *Options) error {
+	t := &sheet{w: w, width: defaultWidth, color: o.Color}
+	if o.Width > 0 {
+		t.width = max(o.Width, minWidth)
+	}
+	standing, suppressed := split(r.Findings)
+	for _, g := range groups(standing) {
+		t.group(g, o)
+	}
+	t.suppressed(suppressed)
+	t.incomplete(r.Coverage.Incomplete)
+	t.unexamined(&r.Coverage)
+	t.frameworks(r.Frameworks)
+	t.warnings(r.Warnings)
+	t.closing(r, o)
+	return nil
+}
+
+// paint colours text if colours are wanted. It is the only place that writes
+// an escape character.
+func (t *sheet) paint(style, text string) string {
+	if !t.color || text == "" {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+// text prints a paragraph, all of it indented, in a style or none.
+func (t *sheet) text(indent int, style, s string) {
+	t.hanging(indent, indent, style, s)
+}
+
+// hanging prints a paragraph whose first line has an indent of its own.
+func (t *sheet) hanging(first, rest int, style, s string) {
+	indent := first
+	for _, line := range wrap(s, t.width-rest) {
+		t.w.WriteString(strings.Repeat(" ", indent))
+		if style != "" {
+			line = t.paint(style, line)
+		}
+		t.w.WriteString(line)
+		t.w.WriteByte('\n')
+		indent = rest
+	}
+}
+
+func (t *sheet) heading(s string) {
+	t.text(0, bold, s)
+}
+
+func (t *sheet) blank() { t.w.WriteByte('\n') }
+
+func (t *sheet) group(g *group, o *Options) {
+	title := g.title()
+	if g.File != "" && title != clean(g.File) {
+		title += "  " + clean(g.File)
+	}
+	tail := g.Counts.words()
+	if gap := t.width - columns(title) - columns(tail); gap >= 2 {
+		fmt.Fprintf(t.w, "%s%s%s\n", t.paint(bold, title), strings.Repeat(" ", gap), t.paint(faint, tail))
+	} else {
+		t.heading(title)
+		t.text(0, faint, tail)
+	}
+	for i := range g.Issues {
+		t.issue(&g.Issues[i], o)
+	}
+	t.blank()
+}
+
+func severityStyle(s seawall.Severity) string {
+	switch s {
+	case seawall.Critical:
+		return boldRd
+	case seawall.High:
+		return red
+	case seawall.Medium:
+		return yellow
+	case seawall.Low:
+		return cyan
+	default:
+		return faint
+	}
+}
+
+func (t *sheet) issue(is *issue, o *Options) {
+	word := strings.ToUpper(is.Severity.String())
+	fmt.Fprintf(t.w, "  %s%s", t.paint(severityStyle(is.Severity), word), strings.Repeat(" ", max(1, sevColumns-len(word))))
+	indent := 2 + sevColumns
+	name := clean(is.Check)
+	if is.Title != "" {
+		name += "  " + clean(is.Title)
+	}
+	lines := wrap(name, t.width-indent)
+	if head, tail, ok := strings.Cut(lines[0], " "); ok && head == clean(is.Check) {
+		lines[0] = t.paint(bold, head) + "  " + t.paint(faint, strings.TrimSpace(tail))
+	}
+	fmt.Fprintln(t.w, lines[0])
+	for _, line := range lines[1:] {
+		t.text(indent, faint, line)
+	}
+	for i := range is.Cases {
+		t.instance(indent, &is.Cases[i], o)
+	}
+	for _, fix := range is.Fixes {
+		t.hanging(indent, indent+len("fix: "), green, "fix: "+clean(fix))
+	}
+}
+
+func (t *sheet) instance(indent int, c *instance, o *Options) {
+	t.text(indent, "", clean(c.Message))
+	shown := c.Findings
+	if len(shown) > maxPlaces+1 { // never fold a single one
+		shown = shown[:maxPlaces]
+	}
+	for _, f := range shown {
+		t.place(indent+2, f, o)
+		if value := chartValue(&f.Location); value != "" {
+			t.text(indent+4, faint, value)
+		}
+	}
+	rest := c.Findings[len(shown):]
+	if len(rest) == 0 {
+		return
+	}
+	names := make([]string, len(rest))
+	for i, f := range rest {
+		names[i] = placeName(f)
+	}
+	t.text(indent+2, faint, fmt.Sprintf("and %d more: %s", len(rest), strings.Join(names, "; ")))
+}
+
+// place prints where a finding is, and the text that stands there.
+func (t *sheet) place(indent int, f *seawall.Finding, o *Options) {
+	where := placeName(f)
+	if where == "" {
+		return
+	}
+	source := clean(o.source(f.Location))
+	if source == "" {
+		t.text(indent, faint, where)
+		return
+	}
+	const bar = " │ "
+	room := t.width - indent - columns(where) - len(" | ")
+	if room < min(columns(source), 24) {
+		t.text(indent, faint, where)
+		fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent+2), t.paint(faint, "│ "), fit(source, t.width-indent-4))
+		return
+	}
+	fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent), t.paint(faint, where+bar), fit(source, room))
+}
+
+// placeName names container and place: [web] deploy/web.yaml:21:9.
+func placeName(f *seawall.Finding) string {
+	where := f.Location.String()
+	if f.Location.File != "" && f.Location.Line == 0 && f.Location.Path != "" {
+		where += " " + f.Location.Path
+	}
+	if c := f.Subject.Container; c != "" {
+		where = strings.TrimSpace("[" + c + "] " + where)
+	}
+	return clean(where)
+}
+
+func (t *sheet) suppressed(findings []*seawall.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	t.heading(fmt.Sprintf("Suppressed (%d)", len(findings)))
+	for _, f := range byObject(findings) {
+		line := f.Severity.String() + " " + f.Check
+		if s := f.Subject.String(); s != "" {
+			line += " " + s
+		}
+		t.hanging(2, 4, "", clean(line)+" "+placeName(f))
+		t.text(4, faint, suppressedWhy(f.Suppressed))
+	}
+	t.blank()
+}
+
+func (t *sheet) incomplete(list []seawall.Incomplete) {
+	if len(list) == 0 {
+		return
+	}
+	t.text(0, boldRd, fmt.Sprintf("Not evaluated (%d)", len(list)))
+	for i := range list {
+		where := incompleteWhere(&list[i])
+		if where != "" {
+			where += ": "
+		}
+		t.hanging(2, 4, "", where+clean(list[i].Reason))
+	}
+	t.blank()
+}
+
+func (t *sheet) unexamined(c *seawall.Coverage) {
+	if len(c.Unexamined) > 0 {
+		n := 0
+		for _, v := range c.Unexamined {
+			n += v
+		}
+		t.heading(fmt.Sprintf("No check applies to %s", number(n, "object")))
+		t.text(2, "", kindList(c.Unexamined, fullKind))
+		t.blank()
+	}
+	if len(c.Skipped) == 0 {
+		return
+	}
+	t.heading(fmt.Sprintf("Skipped (%s)", number(len(c.Skipped), "file")))
+	for _, s := range c.Skipped {
+		t.hanging(2, 4, "", clean(s.File)+": "+clean(s.Reason))
+	}
+	t.blank()
+}
+
+func (t *sheet) frameworks(list []seawall.Framework) {
+	for i := range list {
+		f := &list[i]
+		passed, failed, unknown := statusCounts(f)
+		t.heading(fmt.Sprintf("%s (%s): %d passed, %d failed, %d not evaluated",
+			clean(f.Title), clean(f.ID), passed, failed, unknown))
+		t.controls(f.Controls)
+		t.blank()
+	}
+}
+
+// controls prints one line a control: id, verdict, objects passed, failed and
+// not evaluated, title.
+func (t *sheet) controls(list []seawall.Control) {
+	if len(list) == 0 {
+		return
+	}
+	idWidth := len("control")
+	for i := range list {
+		idWidth = min(max(idWidth, columns(clean(list[i].ID))), 24)
+	}
+	indent := 2 + idWidth + 2 + len("not evaluated") + 2 + 3*9 + 1
+	t.w.WriteString(t.paint(faint, fmt.Sprintf("  %s  %-13s  %8s %8s %8s  %s", pad("control", idWidth),
+		"verdict", "passed", "failed", "not eval", "title")) + "\n")
+	for i := range list {
+		c := &list[i]
+		fmt.Fprintf(t.w, "  %s  %s  %8d %8d %8d  ", pad(fit(clean(c.ID), idWidth), idWidth),
+			t.paint(statusStyle(c.Status), pad(statusWord(c.Status), 13)), c.Passed, c.Failed, c.NotEvaluated)
+		title := clean(c.Title)
+		if c.Reason != "" {
+			title += " (" + clean(c.Reason) + ")"
+		}
+		lines := wrap(title, max(t.width-indent, 16))
+		fmt.Fprintln(t.w, lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(t.w, "%s%s\n", strings.Repeat(" ", indent), line)
+		}
+	}
+}
+
+func statusStyle(status string) string {
+	switch status {
+	case "passed":
+		return green
+	case "failed":
+		return red
+	default:
+		return yellow
+	}
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-columns(s)))
+}
+
+func (t *sheet) warnings(list []string) {
+	if len(list) == 0 {
+		return
+	}
+	t.text(0, yellow, fmt.Sprintf("Warnings (%d)", len(list)))
+	for _, w := range list {
+		t.hanging(2, 4, "", clean(w))
+	}
+	t.blank()
+}
+
+func (t *sheet) closing(r *seawall.Report, o *Options) {
+	sum := newTally(r)
+	if len(r.Targets) > 0 && sum.standing.total() == 0 {
+		t.text(0, "", "Targets: "+clean(strings.Join(r.Targets, ", ")))
+	}
+	t.text(0, "", sum.ledger())
+	if !o.Now.IsZero() {
+		t.text(0, faint, "Reported at "+o.Now.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	style := bold
+	if sum.standing.worst() >= seawall.High || sum.incomplete > 0 {
+		style = boldRd
+	}
+	t.text(0, style, sum.verdict())
+}
