@@ -1,0 +1,385 @@
+package document
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// readLibrary reads a document with go.yaml.in/yaml/v3, which knows positions
+// and all of YAML, and gives its values the types of YAML 1.1 as
+// sigs.k8s.io/yaml does.
+func (r *reader) readLibrary(p piece) (*Node, *Error) {
+	if likelyNodes(p.text) > r.left {
+		return nil, &Error{Line: int(p.bodyLine), Msg: tooManyNodes(r.limits.Nodes)}
+	}
+	tree, err := decodeLibrary(p.text)
+	if err != nil {
+		return nil, libraryError(err, p.line)
+	}
+	if tree == nil {
+		return nil, nil
+	}
+	c := converter{
+		text:   p.text,
+		limits: r.limits,
+		left:   r.left,
+		offset: p.line - 1,
+		shared: map[*yaml.Node]subtree{},
+	}
+	root, err := c.convert(tree, 0)
+	if err != nil {
+		var e *Error
+		errors.As(err, &e)
+		return nil, e
+	}
+	r.left = c.left
+	return root.node, nil
+}
+
+// likelyNodes is an upper bound, near enough, of the values in a text. The
+// library has no limit of its own and needs several hundred bytes for each.
+func likelyNodes(text []byte) int {
+	if len(text) < defaultNodes {
+		return 0
+	}
+	n := 0
+	for _, c := range []string{",", "[", "{", "- ", "-\n", ": ", ":\n", "? "} {
+		n += bytes.Count(text, []byte(c))
+	}
+	return n
+}
+
+// decodeLibrary returns the only document of text, nil if it has none.
+func decodeLibrary(text []byte) (tree *yaml.Node, err error) {
+	defer func() {
+		// The library panics when its comment scanner is confused.
+		if v := recover(); v != nil {
+			tree, err = nil, fmt.Errorf("yaml: %v", v)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, more yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := dec.Decode(&more); err == nil {
+		return nil, errors.New("yaml: a second document begins within this one")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(doc.Content) != 1 {
+		return nil, nil
+	}
+	return doc.Content[0], nil
+}
+
+// libraryError takes "yaml: line 3: what is wrong" apart.
+func libraryError(err error, line int32) *Error {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	at := int(line)
+	if rest, ok := strings.CutPrefix(msg, "line "); ok {
+		if number, what, ok := strings.Cut(rest, ": "); ok {
+			if n, err := strconv.Atoi(number); err == nil {
+				at, msg = at+n-1, what
+			}
+		}
+	}
+	if strings.Contains(msg, "found character that cannot start any token") {
+		msg += ": a tab indents the line, or a value begins with @ or ` and needs quotes"
+	}
+	return &Error{Line: at, Msg: msg}
+}
+
+// converter turns the library's tree into Nodes.
+type converter struct {
+	text   []byte
+	limits Limits
+	left   int   // how many nodes may still be made
+	offset int32 // lines of the file before text
+	// shared holds the values that have an anchor; one without a node is being
+	// read.
+	shared map[*yaml.Node]subtree
+	slab   slab
+}
+
+// subtree is a value with what it costs to use it.
+type subtree struct {
+	node   *Node
+	nodes  int
+	height int
+}
+
+func (c *converter) fail(n *yaml.Node, format string, args ...any) error {
+	return &Error{Line: int(c.pos(n).Line), Column: n.Column, Msg: fmt.Sprintf(format, args...)}
+}
+
+func (c *converter) pos(n *yaml.Node) Pos {
+	return Pos{Line: int32(n.Line) + c.offset, Column: int32(n.Column)} //nolint:gosec // bounded by Limits.Bytes
+}
+
+// convert reads one value that stands below depth lists and maps.
+func (c *converter) convert(n *yaml.Node, depth int) (subtree, error) {
+	if n.Kind == yaml.AliasNode {
+		return c.alias(n, depth)
+	}
+	if n.Anchor != "" {
+		c.shared[n] = subtree{}
+	}
+	t, err := c.fresh(n, depth)
+	if err == nil && n.Anchor != "" {
+		c.shared[n] = t
+	}
+	return t, err
+}
+
+func (c *converter) alias(n *yaml.Node, depth int) (subtree, error) {
+	t, seen := c.shared[n.Alias]
+	switch {
+	case !seen:
+		// Only a value below a key, which Kubernetes refuses, is not seen.
+		return t, c.fail(n, "the anchor of *%s stands in a mapping key", n.Value)
+	case t.node == nil:
+		return t, c.fail(n, "the value of &%s contains itself", n.Value)
+	case depth+t.height > c.limits.Depth:
+		return t, c.fail(n, "%s", tooDeep(c.limits.Depth))
+	}
+	return t, c.spend(n, t.nodes)
+}
+
+func (c *converter) spend(n *yaml.Node, nodes int) error {
+	c.left -= nodes
+	if c.left < 0 {
+		return c.fail(n, "%s", tooManyNodes(c.limits.Nodes))
+	}
+	return nil
+}
+
+func (c *converter) fresh(n *yaml.Node, depth int) (subtree, error) {
+	before := c.left
+	if err := c.spend(n, 1); err != nil {
+		return subtree{}, err
+	}
+	if n.Kind == yaml.ScalarNode {
+		node, err := c.scalar(n)
+		return subtree{node: node, nodes: 1}, err
+	}
+	if depth >= c.limits.Depth {
+		return subtree{}, c.fail(n, "%s", tooDeep(c.limits.Depth))
+	}
+	node := c.slab.node()
+	node.Pos = c.pos(n)
+	var height int
+	var err error
+	if n.Kind == yaml.SequenceNode {
+		height, err = c.list(node, n, depth+1)
+	} else {
+		height, err = c.mapping(node, n, depth+1)
+	}
+	return subtree{node: node, nodes: before - c.left, height: height + 1}, err
+}
+
+func (c *converter) scalar(n *yaml.Node) (*Node, error) {
+	s, err := c.resolve(n)
+	if err != nil {
+		return nil, err
+	}
+	if !s.finite() {
+		return nil, c.fail(n, "%s is no number that JSON can hold: quote it", n.Value)
+	}
+	s = s.asJSON()
+	node := c.slab.node()
+	*node = Node{Kind: s.kind, Pos: c.pos(n), Text: s.text, Bits: s.bits}
+	return node, nil
+}
+
+const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+
+func (c *converter) resolve(n *yaml.Node) (scalar, error) {
+	switch {
+	case n.Style&yaml.TaggedStyle != 0:
+		s, err := resolveTagged(n.Tag, n.Value)
+		if err != nil {
+			return s, c.fail(n, "%v", err)
+		}
+		return s, nil
+	case n.Style&quoted != 0, c.nonSpecific(n):
+		return scalar{kind: String, text: n.Value}, nil
+	default:
+		return resolvePlain(n.Value), nil
+	}
+}
+
+// nonSpecific says whether a plain scalar has the tag "!", which makes it a
+// string and of which the library's tree does not tell.
+func (c *converter) nonSpecific(n *yaml.Node) bool {
+	if !bytes.Contains(c.text, []byte("!")) {
+		return false
+	}
+	rest := c.from(n)
+	for len(rest) > 0 && (rest[0] == '&' || rest[0] == '!') {
+		end := bytes.IndexAny(rest, " \t\r\n,[]{}")
+		if end < 0 {
+			end = len(rest)
+		}
+		if string(rest[:end]) == "!" {
+			return true
+		}
+		rest = bytes.TrimLeft(rest[end:], " \t\r\n")
+	}
+	return false
+}
+
+// from returns the text from a node on.
+func (c *converter) from(n *yaml.Node) []byte {
+	rest := c.text
+	for range n.Line - 1 {
+		_, rest, _ = bytes.Cut(rest, []byte("\n"))
+	}
+	for range n.Column - 1 {
+		_, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+	}
+	return rest
+}
+
+func (c *converter) list(node *Node, n *yaml.Node, depth int) (height int, err error) {
+	node.Kind = List
+	node.Items = c.slab.items(len(n.Content))
+	for i, item := range n.Content {
+		t, err := c.convert(item, depth)
+		if err != nil {
+			return 0, err
+		}
+		node.Items[i] = t.node
+		height = max(height, t.height)
+	}
+	return height, nil
+}
+
+func (c *converter) mapping(node *Node, n *yaml.Node, depth int) (height int, err error) {
+	node.Kind = Map
+	node.Fields = c.slab.fields(len(n.Content) / 2)[:0]
+	seen := make(map[string]entry, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if isMerge(key) {
+			h, err := c.merge(node, seen, value, depth)
+			if err != nil {
+				return 0, err
+			}
+			height = max(height, h)
+			continue
+		}
+		field := Field{Pos: c.pos(key)}
+		if field.Key, err = c.key(key); err != nil {
+			return 0, err
+		}
+		t, err := c.convert(value, depth)
+		if err != nil {
+			return 0, err
+		}
+		field.Value = t.node
+		height = max(height, t.height)
+		if err := c.set(node, seen, field, false); err != nil {
+			return 0, err
+		}
+	}
+	return height, nil
+}
+
+// entry says where a key stands in a map, and whether a merge put it there.
+type entry struct {
+	index  int
+	merged bool
+}
+
+// set adds a field to a map. What a merge brings and what is written replace
+// each other, the later one wins, as in sigs.k8s.io/yaml.
+func (c *converter) set(node *Node, seen map[string]entry, f Field, merged bool) error {
+	old, found := seen[f.Key]
+	switch {
+	case !found:
+		seen[f.Key] = entry{index: len(node.Fields), merged: merged}
+		node.Fields = append(node.Fields, f)
+		return nil
+	case !merged && !old.merged:
+		return duplicateKey(f, node.Fields[old.index])
+	}
+	node.Fields[old.index] = f
+	seen[f.Key] = entry{index: old.index, merged: old.merged && merged}
+	return nil
+}
+
+func duplicateKey(again, first Field) *Error {
+	return &Error{
+		Line:   int(again.Pos.Line),
+		Column: int(again.Pos.Column),
+		Msg:    fmt.Sprintf("mapping key %q already defined at line %d", again.Key, first.Pos.Line),
+	}
+}
+
+func isMerge(key *yaml.Node) bool {
+	return key.Kind == yaml.ScalarNode && key.Value == "<<" && key.Tag == "!!merge"
+}
+
+// merge adds the entries of the map, or the maps, that << names.
+func (c *converter) merge(node *Node, seen map[string]entry, value *yaml.Node, depth int) (height int, err error) {
+	sources := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode {
+		sources = value.Content
+	}
+	// Backwards, as the first map of a list takes precedence.
+	for i := len(sources) - 1; i >= 0; i-- {
+		source := sources[i]
+		if source.Kind != yaml.MappingNode && (source.Kind != yaml.AliasNode || source.Alias.Kind != yaml.MappingNode) {
+			return 0, c.fail(source, "<< takes a map or a list of maps")
+		}
+		// The merged map stands in place of node, not below it.
+		t, err := c.convert(source, depth-1)
+		if err != nil {
+			return 0, err
+		}
+		height = max(height, t.height-1)
+		for _, f := range t.node.Fields {
+			if err := c.set(node, seen, f, true); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return height, nil
+}
+
+// key returns the text of a mapping key, which may be an alias of a scalar.
+func (c *converter) key(n *yaml.Node) (string, error) {
+	source := n
+	if n.Kind == yaml.AliasNode {
+		source = n.Alias
+	}
+	if source.Kind != yaml.ScalarNode {
+		return "", c.fail(n, "a mapping key must not be a list or a map")
+	}
+	if n.Anchor != "" {
+		// A key with an anchor may be used as a value.
+		if _, err := c.convert(n, 0); err != nil {
+			return "", err
+		}
+	}
+	s, err := c.resolve(source)
+	if err != nil {
+		return "", err
+	}
+	text, ok := keyText(s)
+	if !ok {
+		return "", c.fail(n, "a mapping key must not be null or beyond 63 bits: quote it")
+	}
+	return text, nil
+}
