@@ -200,7 +200,11 @@ type Coverage struct {
 	Evaluated  map[string]int `json:"evaluated,omitempty"`
 	Unexamined map[string]int `json:"unexamined,omitempty"`
 	Incomplete []Incomplete   `json:"incomplete,omitempty"`
-	Skipped    []Skipped      `json:"skipped,omitempty"`
+	// NotEvaluated names checks that were asked for but need more than the scan
+	// was given, such as the result of an image scan. They do not count as
+	// passed, nor as input that could not be read.
+	NotEvaluated []Incomplete `json:"notEvaluated,omitempty"`
+	Skipped      []Skipped    `json:"skipped,omitempty"`
 }
 
 // Summary counts findings that are not suppressed by severity, and those that

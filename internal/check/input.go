@@ -15,6 +15,8 @@ type Input struct {
 	// Params are the check's parameters: its file's, changed by the user's
 	// configuration. Values are as encoding/json decodes them, with int64.
 	Params map[string]any
+	// Minor is the Kubernetes minor version to judge for.
+	Minor int
 
 	rule  *Rule
 	hits  []Hit
@@ -41,8 +43,6 @@ type Hit struct {
 	// Fix removes the offence: JSON patch operations on Object.
 	Fix []seawall.PatchOp
 }
-
-
 
 // Report adds an offence.
 func (in *Input) Report(h Hit) { in.hits = append(in.hits, h) }

@@ -26,10 +26,13 @@ type Object struct {
 	// that were rendered from somewhere else (a Helm template, a kustomization).
 	// pos is the place of the value in the rendered text.
 	Place func(path string, pos document.Pos) seawall.Location
-	// Text is the document that holds the object, for inline comments; nil for
-	// live objects. TextLine is the line at which it begins in File.
-	Text     []byte
-	TextLine int32
+	// Text is the whole text of File, for inline comments and for showing lines;
+	// nil where the object was not read from File as it stands.
+	Text []byte
+	// Doc is the number of the document in File, from 0, and Prefix the path from
+	// the document to the object: empty, or items[2] in a List.
+	Doc    int
+	Prefix string
 }
 
 // New reads the identity of an object from its tree. ok is false when the tree

@@ -247,3 +247,20 @@ func Pointer(path string) string {
 	}
 	return b.String()
 }
+
+// Parent splits the last step off a path and says whether it is an index. The
+// parent of a single step is "".
+func Parent(path string) (parent, last string, index bool) {
+	rest := path
+	for rest != "" {
+		before := len(path) - len(rest)
+		last, index, rest = nextStep(rest)
+		if rest == "" {
+			parent = path[:before]
+		}
+	}
+	if n := len(parent); n > 0 && parent[n-1] == '.' {
+		parent = parent[:n-1]
+	}
+	return parent, last, index
+}

@@ -1,0 +1,41 @@
+// Package checks holds Seawall's own checks, one file each, and the Go
+// functions that some of them name. docs/adding-a-check.md says how to add one.
+package checks
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"seawall.io/seawall/internal/check"
+)
+
+//go:embed */*.txtar
+var files embed.FS
+
+// Rules returns all built-in checks, sorted by topic and ID.
+func Rules() ([]*check.Rule, error) {
+	names, err := fs.Glob(files, "*/*.txtar")
+	if err != nil {
+		return nil, fmt.Errorf("listing the built-in checks: %w", err)
+	}
+	out := make([]*check.Rule, 0, len(names))
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the built-in check %s: %w", path.Base(name), err)
+		}
+		r, err := check.ParseRule("checks/"+name, text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// Funcs returns the Go functions that the built-in checks name.
+func Funcs() map[string]check.Func {
+	return map[string]check.Func{}
+}

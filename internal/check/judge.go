@@ -1,0 +1,425 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
+	"seawall.io/seawall/internal/patch"
+)
+
+// Result is what judging yielded.
+type Result struct {
+	Findings   []seawall.Finding
+	Incomplete []seawall.Incomplete
+	// Examined counts judgements by rule: objects, templates or containers that
+	// the rule looked at, whatever it found.
+	Examined map[string]int
+}
+
+func (r *Result) examined(id string, n int) {
+	if r.Examined == nil {
+		r.Examined = map[string]int{}
+	}
+	r.Examined[id] += n
+}
+
+// Object judges one object by all rules that need no other object. templates
+// are the pod templates to judge in it: none where another object of the
+// snapshot already stands for them. It reports whether any rule examined the
+// object at all.
+func (s *Set) Object(o *cluster.Object, templates []cluster.PodTemplate, out *Result) (examined bool) {
+	t := target{minor: s.minor, object: o}
+	for _, key := range kindKeys(o) {
+		if key == "" {
+			continue
+		}
+		for _, a := range s.byKind[key] {
+			examined = true
+			s.judge(a, &t, o.Root, "", out)
+		}
+	}
+	for _, a := range s.everything {
+		s.judge(a, &t, o.Root, "", out)
+	}
+	for i := range templates {
+		tmpl := &templates[i]
+		t.pod = tmpl
+		examined = examined || len(s.pods)+len(s.containers) > 0
+		for _, a := range s.pods {
+			s.judge(a, &t, tmpl.Root, tmpl.Path, out)
+		}
+		for j := range tmpl.Containers {
+			c := &tmpl.Containers[j]
+			t.container = c
+			for _, a := range s.containers {
+				s.judge(a, &t, c.Root, c.Path, out)
+			}
+		}
+		t.pod, t.container = nil, nil
+	}
+	return examined
+}
+
+// judge judges one rule on root, which stands at path in the object.
+func (s *Set) judge(a *active, t *target, root *document.Node, path string, out *Result) {
+	prog, err := s.program(a)
+	if err != nil {
+		out.Incomplete = append(out.Incomplete, seawall.Incomplete{
+			Location: seawall.Location{File: a.File}, Check: a.ID, Reason: err.Error(),
+		})
+		return
+	}
+	t.params, t.path, t.item = a.Params, path, nil
+	out.examined(a.ID, 1)
+	if a.Each == "" {
+		s.decide(a, prog, t, out)
+		return
+	}
+	list, _ := root.Find(a.Each)
+	base := join(path, a.Each)
+	for i, item := range list.List() {
+		t.item, t.path = item, document.Index(base, i)
+		s.decide(a, prog, t, out)
+	}
+}
+
+// decide evaluates a rule on the target and adds a finding for each offence.
+func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
+	if prog.when != nil {
+		v, _, err := prog.when.Eval(t)
+		if err != nil {
+			out.Incomplete = append(out.Incomplete, unjudged(a, t, err))
+			return
+		}
+		if v != types.True {
+			return
+		}
+	}
+	v, _, err := prog.deny.Eval(t)
+	if err != nil {
+		out.Incomplete = append(out.Incomplete, unjudged(a, t, err))
+		return
+	}
+	switch v := v.(type) {
+	case types.Bool:
+		if v {
+			out.Findings = append(out.Findings, finding(a, prog, t, ""))
+		}
+	case traits.Lister:
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			out.Findings = append(out.Findings, finding(a, prog, t, text(it.Next())))
+		}
+	default:
+		out.Incomplete = append(out.Incomplete, unjudged(a, t, fmt.Errorf("deny yields %s, want bool or a list", v.Type().TypeName())))
+	}
+}
+
+func unjudged(a *active, t *target, err error) seawall.Incomplete {
+	loc := t.object.Locate(t.path)
+	if loc.File == "" {
+		loc.Path = t.object.Subject().String() + ": " + loc.Path
+	}
+	return seawall.Incomplete{Location: loc, Check: a.ID, Reason: fmt.Sprintf(
+		"check %s could not be judged on %s: %v: is a field of another type than the API has?", a.ID, t.object.Subject(), err)}
+}
+
+// finding makes the finding of one offence.
+func finding(a *active, prog *program, t *target, offender string) seawall.Finding {
+	path := causePath(a, t, offender)
+	f := newFinding(a.Rule, t.object)
+	if t.container != nil {
+		f.Subject.Container, f.Subject.Image = t.container.Name(), t.container.Image()
+	}
+	f.Location = t.object.Locate(path)
+	f.Message = message(prog.message, t, offender)
+	f.Fix = fixes(a, prog, t)
+	f.ID = fingerprint(&f, cause(t, path), offender)
+	return f
+}
+
+func newFinding(r *Rule, o *cluster.Object) seawall.Finding {
+	return seawall.Finding{
+		Check: r.ID, Title: r.Title, Severity: r.Severity, Phase: r.Phase, Layer: r.Layer,
+		Subject: o.Subject(), Remediation: r.Remediation(), Refs: r.Refs,
+	}
+}
+
+// causePath is the path of the offence in the object.
+func causePath(a *active, t *target, offender string) string {
+	base, at := t.base(a.At)
+	before, after, starred := strings.Cut(at, "[*]")
+	if !starred {
+		return join(base, at)
+	}
+	listPath := join(base, before)
+	list, _ := t.object.Root.Find(listPath)
+	for i, item := range list.List() {
+		if text(value(item)) == offender || item.Get("name").Str() == offender {
+			return join(document.Index(listPath, i), strings.TrimPrefix(after, "."))
+		}
+	}
+	return listPath
+}
+
+// base resolves the pod: and object: prefixes of a path in a rule.
+func (t *target) base(at string) (base, rest string) {
+	if rest, ok := strings.CutPrefix(at, "pod:"); ok && t.pod != nil {
+		if inSpec, ok := strings.CutPrefix(rest, "spec"); ok && t.pod.Path == "" {
+			return t.pod.SpecPath, strings.TrimPrefix(inSpec, ".")
+		}
+		return t.pod.Path, rest
+	}
+	if rest, ok := strings.CutPrefix(at, "object:"); ok {
+		return "", rest
+	}
+	// A rule on a pod template that was made up around a bare spec.
+	if t.pod != nil && t.container == nil && t.item == nil && t.pod.Path == "" {
+		if rest, ok := strings.CutPrefix(at, "spec"); ok {
+			return t.pod.SpecPath, strings.TrimPrefix(rest, ".")
+		}
+	}
+	return t.path, at
+}
+
+func join(base, rest string) string {
+	switch {
+	case rest == "":
+		return base
+	case base == "" || rest[0] == '[':
+		return base + rest
+	}
+	return base + "." + rest
+}
+
+func message(segments []segment, t *target, offender string) string {
+	if len(segments) == 1 && segments[0].expr == nil {
+		return strings.ReplaceAll(segments[0].text, "%s", offender)
+	}
+	var b strings.Builder
+	for _, s := range segments {
+		if s.expr == nil {
+			b.WriteString(strings.ReplaceAll(s.text, "%s", offender))
+			continue
+		}
+		v, _, err := s.expr.Eval(t)
+		if err != nil {
+			// The offence stands whether or not its message can be made.
+			b.WriteString("?")
+			continue
+		}
+		b.WriteString(text(v))
+	}
+	return b.String()
+}
+
+// text is a value as a message shows it.
+func text(v ref.Val) string {
+	switch v := v.(type) {
+	case types.String:
+		return string(v)
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10)
+	case types.Bool:
+		return strconv.FormatBool(bool(v))
+	case types.Null:
+		return "null"
+	}
+	if l, ok := v.(traits.Lister); ok {
+		var parts []string
+		for it := l.Iterator(); it.HasNext() == types.True; {
+			parts = append(parts, text(it.Next()))
+		}
+		return strings.Join(parts, ", ")
+	}
+	return fmt.Sprint(v.Value())
+}
+
+// fixes turns a rule's patches into operations on the whole object. A patch
+// whose value cannot be made is left out with all others of the rule: half a
+// fix is none.
+func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
+	var ops []seawall.PatchOp
+	for i, p := range a.Patches {
+		base, rest := t.base(p.Path)
+		path := join(base, rest)
+		if p.Op == "remove" {
+			ops = append(ops, patch.Remove(t.object.Root, path)...)
+			continue
+		}
+		v := p.Value
+		if prog.patches[i] != nil {
+			var err error
+			if v, err = patchValue(prog.patches[i], t); err != nil {
+				return nil
+			}
+		}
+		ops = append(ops, patch.Set(t.object.Root, path, v)...)
+	}
+	return ops
+}
+
+func patchValue(prog cel.Program, t *target) (any, error) {
+	v, _, err := prog.Eval(t)
+	if err != nil {
+		return nil, err
+	}
+	return jsonValue(v), nil
+}
+
+// jsonValue returns a CEL value as encoding/json would decode it.
+func jsonValue(v ref.Val) any {
+	switch v := v.(type) {
+	case types.String:
+		return string(v)
+	case types.Int:
+		return int64(v)
+	case types.Double:
+		return float64(v)
+	case types.Bool:
+		return bool(v)
+	case *mapValue:
+		return v.Value()
+	case *listValue:
+		return v.Value()
+	case traits.Lister:
+		out := []any{}
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			out = append(out, jsonValue(it.Next()))
+		}
+		return out
+	case traits.Mapper:
+		out := map[string]any{}
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			k := it.Next()
+			out[text(k)] = jsonValue(v.Get(k))
+		}
+		return out
+	}
+	return nil
+}
+
+// cause is the path with the indexes of containers and named items replaced by
+// their names, so that a finding keeps its ID when a list is reordered.
+func cause(t *target, path string) string {
+	if t.container != nil {
+		path = strings.TrimPrefix(path, t.container.Path)
+	}
+	if t.item != nil {
+		if name := t.item.Get("name").Str(); name != "" {
+			if i := strings.LastIndexByte(t.path, '['); i >= 0 {
+				return t.path[:i] + "=" + name
+			}
+		}
+	}
+	return path
+}
+
+// fingerprint is the ID of a finding: 80 bits of a hash over what it is about,
+// never over where it stands.
+func fingerprint(f *seawall.Finding, cause, offender string) string {
+	group, _, found := strings.Cut(f.Subject.APIVersion, "/")
+	if !found {
+		group = ""
+	}
+	var buf [256]byte
+	b := buf[:0]
+	for _, part := range [...]string{
+		f.Check, f.Subject.Cluster, group, f.Subject.Kind, f.Subject.Namespace,
+		f.Subject.Name, f.Subject.Container, cause, offender,
+	} {
+		b = append(b, part...)
+		b = append(b, 0)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:10])
+}
+
+// Funcs returns the IDs of the rules that need the whole snapshot.
+func (s *Set) Funcs() []string {
+	out := make([]string, len(s.funcs))
+	for i, a := range s.funcs {
+		out[i] = a.ID
+	}
+	return out
+}
+
+// Across judges one rule that needs the whole snapshot.
+func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
+	for _, a := range s.funcs {
+		if a.ID != id {
+			continue
+		}
+		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a.Rule}
+		a.fn(in)
+		out.examined(a.ID, s.candidates(a, snap))
+		for _, h := range in.hits {
+			out.Findings = append(out.Findings, h.finding(a.Rule))
+		}
+		out.Incomplete = append(out.Incomplete, in.holes...)
+		return
+	}
+}
+
+// candidates counts the objects of the kinds that a rule examines.
+func (s *Set) candidates(a *active, snap *cluster.Snapshot) int {
+	if a.Scope() != ScopeObject {
+		return len(snap.Templates())
+	}
+	n := 0
+	for _, kind := range a.Match {
+		if i := strings.IndexByte(kind, '/'); i >= 0 {
+			kind = kind[i+1:]
+		}
+		n += len(snap.Kind(kind))
+	}
+	return n
+}
+
+func (h *Hit) finding(r *Rule) seawall.Finding {
+	f := newFinding(r, h.Object)
+	f.Subject.Container, f.Subject.Image = h.Container, h.Image
+	f.Location = h.Object.Locate(h.Path)
+	f.Message, f.Fix = h.Message, h.Fix
+	if f.Message == "" {
+		f.Message = r.Message
+	}
+	if h.Severity != seawall.None {
+		f.Severity = h.Severity
+	}
+	f.ID = fingerprint(&f, h.Path, h.Cause)
+	return f
+}
+
+// Examines says whether any rule of the set that looks across objects names
+// the object's kind.
+func (s *Set) Examines(o *cluster.Object) bool {
+	keys := kindKeys(o)
+	for _, a := range s.funcs {
+		for _, kind := range a.Match {
+			if kind == keys[0] || kind == keys[1] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Unmet returns what is reported for rules that need more than objects.
+func (s *Set) Unmet() []seawall.Incomplete {
+	out := make([]seawall.Incomplete, 0, len(s.needs))
+	for _, a := range s.needs {
+		out = append(out, seawall.Incomplete{Check: a.ID, Reason: "not evaluated: needs " + a.Needs})
+	}
+	return out
+}

@@ -1,0 +1,179 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+
+	"seawall.io/seawall/internal/cluster"
+)
+
+// Set is a choice of rules, ready to judge. It is safe for many goroutines.
+type Set struct {
+	minor int64
+	rules []*active
+	// byKind holds rules on whole objects; kinds without a group are Kubernetes'
+	// own.
+	byKind     map[string][]*active
+	everything []*active
+	pods       []*active
+	containers []*active
+	funcs      []*active
+	needs      []*active
+
+	envOnce sync.Once
+	env     *cel.Env
+	envErr  error
+}
+
+// active is a rule with its program, compiled when it is first needed: a scan
+// of three files compiles only what those three need.
+type active struct {
+	*Rule
+	fn   Func
+	once sync.Once
+	prog *program
+	err  error
+}
+
+// Options choose how a Set judges.
+type Options struct {
+	// Minor is the Kubernetes minor version to judge for; 0 is the newest.
+	Minor int
+	// Params changes parameters: check ID, name, value.
+	Params map[string]map[string]any
+	// Funcs are the Go functions that rules name.
+	Funcs map[string]Func
+}
+
+// NewSet makes a set of rules. IDs must be unique, and every function that a
+// rule names must be there.
+func NewSet(rules []*Rule, o Options) (*Set, error) {
+	s := &Set{minor: int64(o.Minor), byKind: map[string][]*active{}}
+	if s.minor == 0 {
+		s.minor = NewestMinor
+	}
+	seen := map[string]string{}
+	for _, r := range rules {
+		if other, dup := seen[r.ID]; dup {
+			return nil, fmt.Errorf("%s: check %q is already defined in %s: give it another id", r.File, r.ID, other)
+		}
+		seen[r.ID] = r.File
+		r, err := withParams(r, o.Params[r.ID])
+		if err != nil {
+			return nil, err
+		}
+		a := &active{Rule: r}
+		if r.Func != "" {
+			if a.fn = o.Funcs[r.Func]; a.fn == nil {
+				return nil, fmt.Errorf("%s: no function is called %q", r.File, r.Func)
+			}
+		}
+		s.add(a)
+	}
+	return s, nil
+}
+
+// withParams returns the rule with parameters changed, and refuses those that
+// the rule does not have.
+func withParams(r *Rule, changed map[string]any) (*Rule, error) {
+	if len(changed) == 0 {
+		return r, nil
+	}
+	out := *r
+	out.Params = make(map[string]any, len(r.Params))
+	for k, v := range r.Params {
+		out.Params[k] = v
+	}
+	for k, v := range changed {
+		if _, known := r.Params[k]; !known {
+			names := make([]string, 0, len(r.Params))
+			for n := range r.Params {
+				names = append(names, n)
+			}
+			slices.Sort(names)
+			return nil, fmt.Errorf("check %s has no parameter %q: it has %s", r.ID, k, strings.Join(names, ", "))
+		}
+		out.Params[k] = v
+	}
+	return &out, nil
+}
+
+func (s *Set) add(a *active) {
+	s.rules = append(s.rules, a)
+	switch {
+	case a.fn != nil:
+		s.funcs = append(s.funcs, a)
+	case a.Deny == "":
+		s.needs = append(s.needs, a)
+	case a.Scope() == ScopePod:
+		s.pods = append(s.pods, a)
+	case a.Scope() == ScopeContainer:
+		s.containers = append(s.containers, a)
+	default:
+		for _, kind := range a.Match {
+			if kind == "*" {
+				s.everything = append(s.everything, a)
+			} else {
+				s.byKind[kind] = append(s.byKind[kind], a)
+			}
+		}
+	}
+}
+
+// Rules returns the rules of the set in the order given.
+func (s *Set) Rules() []*Rule {
+	out := make([]*Rule, len(s.rules))
+	for i, a := range s.rules {
+		out[i] = a.Rule
+	}
+	return out
+}
+
+// Compile compiles every rule now and returns all errors, so that a broken
+// rule is known before the first object is judged.
+func (s *Set) Compile() []error {
+	var errs []error
+	for _, a := range s.rules {
+		if a.Deny == "" {
+			continue
+		}
+		if _, err := s.program(a); err != nil {
+			errs = append(errs, fmt.Errorf("%s: check %s: %w", a.File, a.ID, err))
+		}
+	}
+	return errs
+}
+
+func (s *Set) program(a *active) (*program, error) {
+	a.once.Do(func() {
+		s.envOnce.Do(func() { s.env, s.envErr = newEnv() })
+		if a.err = s.envErr; a.err == nil {
+			a.prog, a.err = compile(s.env, a.Rule)
+		}
+	})
+	return a.prog, a.err
+}
+
+// kindKeys returns the names under which a kind may be matched: Kind for
+// Kubernetes' own, group/Kind for all.
+func kindKeys(o *cluster.Object) [2]string {
+	g := o.Group()
+	keys := [2]string{g + "/" + o.Kind}
+	if builtinGroup(g) {
+		keys[1] = o.Kind
+	}
+	return keys
+}
+
+func builtinGroup(g string) bool {
+	switch g {
+	case "", "apps", "batch", "autoscaling", "policy", "extensions":
+		return true
+	}
+	// SIGs own .x-k8s.io; everything under .k8s.io is reviewed as Kubernetes API.
+	return strings.HasSuffix(g, ".k8s.io") && !strings.HasSuffix(g, ".x-k8s.io")
+}

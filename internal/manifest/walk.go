@@ -1,0 +1,213 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"seawall.io/seawall"
+)
+
+// MaxFileBytes is the size of the largest file that is read. Larger ones are
+// reported as incomplete.
+const MaxFileBytes = 64 << 20
+
+// maxFolderDepth bounds how deep folders are followed.
+const maxFolderDepth = 100
+
+// Tree is what a folder holds: files to read, and folders that are one thing
+// each.
+type Tree struct {
+	// Files are the files to read as manifests, sorted.
+	Files []string
+	// Charts and Kustomizations are folders with a Chart.yaml or a
+	// kustomization.yaml. The files of a chart are in no other list; those of a
+	// kustomization are, since only it knows which of them it uses.
+	Charts         []string
+	Kustomizations []string
+	Incomplete     []seawall.Incomplete
+	Skipped        []seawall.Skipped
+}
+
+// Walk lists what is in root. It follows symbolic links, and reports those that
+// lead back to a folder that they stand in.
+func Walk(root string) (*Tree, error) {
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", root, err)
+	}
+	t := &Tree{}
+	if !info.IsDir() {
+		t.Files = append(t.Files, filepath.ToSlash(root))
+		return t, nil
+	}
+	t.folder(root, nil)
+	slices.Sort(t.Files)
+	return t, nil
+}
+
+// folder lists one folder. above are the real paths of the folders around it.
+func (t *Tree) folder(dir string, above []os.FileInfo) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.unreadable(dir, err)
+		return
+	}
+	for _, a := range above {
+		if os.SameFile(a, info) {
+			t.fail(dir, "a symbolic link that leads back to a folder above it: not followed")
+			return
+		}
+	}
+	if len(above) >= maxFolderDepth {
+		t.fail(dir, fmt.Sprintf("folders are nested deeper than %d: not followed", maxFolderDepth))
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.unreadable(dir, err)
+		return
+	}
+	if hasFile(entries, "Chart.yaml") {
+		t.Charts = append(t.Charts, filepath.ToSlash(dir))
+		return
+	}
+	for _, name := range kustomizationFiles {
+		if hasFile(entries, name) {
+			t.Kustomizations = append(t.Kustomizations, filepath.ToSlash(dir))
+			break
+		}
+	}
+	above = append(slices.Clip(above), info)
+	for _, e := range entries {
+		t.entry(filepath.Join(dir, e.Name()), e, above)
+	}
+}
+
+func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
+	mode := e.Type()
+	if mode&fs.ModeSymlink != 0 {
+		info, err := os.Stat(name)
+		if err != nil {
+			if isManifestName(name) {
+				t.unreadable(name, err)
+			}
+			return
+		}
+		mode = info.Mode().Type()
+	}
+	switch {
+	case mode.IsDir() && skippedFolders[e.Name()]:
+		if e.Name() != ".git" {
+			t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "a folder of other projects' code"})
+		}
+	case mode.IsDir():
+		t.folder(name, above)
+	case !isManifestName(name):
+	case !mode.IsRegular():
+		t.fail(name, "no regular file: not read")
+	default:
+		t.Files = append(t.Files, filepath.ToSlash(name))
+	}
+}
+
+// skippedFolders hold what tools put there, never a user's manifests.
+var skippedFolders = map[string]bool{".git": true, "node_modules": true}
+
+var kustomizationFiles = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// IsKustomization says whether a file is a kustomization's own.
+func IsKustomization(name string) bool { return slices.Contains(kustomizationFiles, filepath.Base(name)) }
+
+func hasFile(entries []fs.DirEntry, name string) bool {
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name && !e.IsDir() })
+}
+
+func isManifestName(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+func (t *Tree) unreadable(name string, err error) {
+	// The name is told already: only the reason is wanted.
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	t.fail(name, fmt.Sprintf("cannot be read: %v", err))
+}
+
+func (t *Tree) fail(name, reason string) {
+	t.Incomplete = append(t.Incomplete, seawall.Incomplete{
+		Location: seawall.Location{File: filepath.ToSlash(name)}, Reason: reason,
+	})
+}
+
+// Read reads and parses one file.
+func Read(name string) File {
+	text, err := readBounded(name)
+	if err != nil {
+		return File{Name: name, Incomplete: []seawall.Incomplete{{
+			Location: seawall.Location{File: name}, Reason: err.Error(),
+		}}}
+	}
+	return Parse(name, text)
+}
+
+// ReadFrom reads and parses a stream, such as standard input.
+func ReadFrom(name string, r io.Reader) File {
+	text, err := io.ReadAll(io.LimitReader(r, MaxFileBytes+1))
+	if err == nil && len(text) > MaxFileBytes {
+		err = errTooLarge()
+	}
+	if err != nil {
+		return File{Name: name, Incomplete: []seawall.Incomplete{{
+			Location: seawall.Location{File: name}, Reason: err.Error(),
+		}}}
+	}
+	return Parse(name, text)
+}
+
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", errors.Unwrap(err))
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	if info.Size() > MaxFileBytes {
+		return nil, errTooLarge()
+	}
+	text := make([]byte, 0, info.Size()+1)
+	for {
+		n, err := f.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		if errors.Is(err, io.EOF) {
+			return text, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot be read: %w", err)
+		}
+		if len(text) == cap(text) {
+			if len(text) > MaxFileBytes {
+				return nil, errTooLarge()
+			}
+			text = append(text, 0)[:len(text)]
+		}
+	}
+}
+
+func errTooLarge() error {
+	return fmt.Errorf("larger than %d MiB: split it, or scan the cluster or a snapshot instead of a dump", MaxFileBytes>>20)
+}
