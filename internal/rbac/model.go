@@ -1,0 +1,287 @@
+// Package rbac answers what the RBAC authorizer of Kubernetes would answer, for
+// the roles and bindings of a cluster.Snapshot: may this identity do that, by
+// which rule of which binding, and who else may. The checks, the graph of
+// attack paths and the rbac commands ask it.
+//
+// The semantics are those of plugin/pkg/auth/authorizer/rbac and
+// pkg/registry/rbac/validation of Kubernetes 1.36. The package knows no other
+// authorizer: what webhooks, a cloud's IAM or the Node authorizer allow comes
+// on top, so a Model's "no" is a lower bound. It judges nothing as good or bad.
+package rbac
+
+import (
+	"slices"
+	"strings"
+
+	"seawall.io/seawall/internal/cluster"
+)
+
+// Model is the RBAC state of a snapshot, indexed. It is read-only.
+type Model struct {
+	// Roles and Bindings are in reading order, the defaults that the snapshot
+	// does not hold after them.
+	Roles    []*Role
+	Bindings []*Binding
+
+	roles  map[roleID]*Role
+	byWho  map[principal][]*Binding
+	byRole map[*Role][]*Binding
+	byID   map[bindingID]*Binding
+	place  map[*Binding]int
+}
+
+type (
+	roleID    struct{ kind, namespace, name string }
+	bindingID struct{ kind, namespace, name string }
+)
+
+// Of returns the Model of a snapshot, made once. Unless the snapshot is a
+// Whole cluster, the default roles and bindings of Kubernetes are taken to
+// exist where the snapshot has no object of their name.
+func Of(s *cluster.Snapshot) *Model {
+	type key struct{}
+	return cluster.Derive(s, key{}, func() *Model { return build(s) })
+}
+
+func build(s *cluster.Snapshot) *Model {
+	var roles []*Role
+	for _, kind := range [...]string{RoleKind, ClusterRoleKind} {
+		for _, o := range s.Kind(kind) {
+			if r, ok := decodeRole(o); ok {
+				roles = append(roles, r)
+			}
+		}
+	}
+	var bindings []*Binding
+	for _, kind := range [...]string{RoleBindingKind, ClusterRoleBindingKind} {
+		for _, o := range s.Kind(kind) {
+			if b, ok := decodeBinding(o); ok {
+				bindings = append(bindings, b)
+			}
+		}
+	}
+	m := newModel(roles, bindings)
+	if !s.Whole {
+		d := readDefaults()
+		m.addRoles(d.roles)
+		m.addBindings(d.bindings)
+	}
+	m.resolve()
+	return m
+}
+
+// Defaults returns the Model of the roles and bindings that Kubernetes
+// DefaultsVersion itself makes at start.
+func Defaults() *Model {
+	d := readDefaults()
+	m := newModel(d.roles, d.bindings)
+	m.resolve()
+	return m
+}
+
+func newModel(roles []*Role, bindings []*Binding) *Model {
+	m := &Model{
+		roles:  make(map[roleID]*Role, len(roles)),
+		byID:   make(map[bindingID]*Binding, len(bindings)),
+		byWho:  map[principal][]*Binding{},
+		byRole: map[*Role][]*Binding{},
+		place:  make(map[*Binding]int, len(bindings)),
+	}
+	m.addRoles(roles)
+	m.addBindings(bindings)
+	return m
+}
+
+// addRoles adds roles whose names are not taken.
+func (m *Model) addRoles(roles []*Role) {
+	for _, r := range roles {
+		id := roleID{r.Kind, r.Namespace, r.Name}
+		if m.roles[id] == nil {
+			m.roles[id] = r
+			m.Roles = append(m.Roles, r)
+		}
+	}
+}
+
+// addBindings adds bindings whose names are not taken.
+func (m *Model) addBindings(bindings []*Binding) {
+	for _, b := range bindings {
+		id := bindingID{b.Kind, b.Namespace, b.Name}
+		if m.byID[id] == nil {
+			m.byID[id] = b
+			m.place[b] = len(m.Bindings)
+			m.Bindings = append(m.Bindings, b)
+		}
+	}
+}
+
+// resolve aggregates, finds the role of each binding, and indexes the subjects.
+func (m *Model) resolve() {
+	aggregate(m.Roles)
+	for _, b := range m.Bindings {
+		if b.Malformed == "" {
+			b.Role = m.Role(b.RoleKind, b.Namespace, b.RoleName)
+		}
+		if b.Role != nil {
+			m.byRole[b.Role] = append(m.byRole[b.Role], b)
+		}
+		m.indexSubjects(b)
+	}
+}
+
+func (m *Model) indexSubjects(b *Binding) {
+	for _, s := range b.Subjects {
+		who, ok := s.key()
+		if !ok {
+			continue
+		}
+		list := m.byWho[who]
+		if len(list) == 0 || list[len(list)-1] != b {
+			m.byWho[who] = append(list, b)
+		}
+	}
+}
+
+// Role returns a role by kind and name, nil when there is none. The namespace
+// is ignored for a ClusterRole.
+func (m *Model) Role(kind, namespace, name string) *Role {
+	if kind == ClusterRoleKind {
+		namespace = ""
+	}
+	return m.roles[roleID{kind, namespace, name}]
+}
+
+// Binding returns a binding by kind and name, nil when there is none.
+func (m *Model) Binding(kind, namespace, name string) *Binding {
+	return m.byID[bindingID{kind, namespace, name}]
+}
+
+// BindingsOf returns the bindings that refer to a role.
+func (m *Model) BindingsOf(r *Role) []*Binding { return m.byRole[r] }
+
+// Decision is the answer to a request.
+type Decision struct {
+	Allowed bool
+	// Superuser says that the identity is of group system:masters, which the API
+	// server lets through before it asks RBAC; there is then no Grant.
+	Superuser bool
+	// Grant is the first that allows the request.
+	Grant Grant
+}
+
+// Allows says whether a user with exactly these groups may do it.
+func (m *Model) Allows(user string, groups []string, a Attributes) bool {
+	return m.Decide(Identity{User: user, Groups: groups}, a).Allowed
+}
+
+// Decide says whether an identity may do it, and by what.
+func (m *Model) Decide(id Identity, a Attributes) Decision {
+	if slices.Contains(id.Groups, Masters) {
+		return Decision{Allowed: true, Superuser: true}
+	}
+	namespace := a.Namespace
+	if a.Path != "" {
+		namespace = "" // only ClusterRoleBindings grant non-resource URLs
+	}
+	for _, b := range m.BindingsFor(id, namespace) {
+		if b.Role == nil {
+			continue
+		}
+		if rule, ok := b.Role.Allows(a); ok {
+			s, _ := b.Applies(id)
+			return Decision{Allowed: true, Grant: Grant{Binding: b, Role: b.Role, Rule: rule, Subject: s}}
+		}
+	}
+	return Decision{}
+}
+
+// BindingsFor returns the bindings that give an identity something in a
+// namespace: those of the whole cluster and, unless namespace is "", those of
+// the namespace. They are in the Model's order, each once.
+func (m *Model) BindingsFor(id Identity, namespace string) []*Binding {
+	return m.bindings(id, func(b *Binding) bool { return b.Namespace == "" || b.Namespace == namespace })
+}
+
+// AllBindingsFor returns the bindings that give an identity something
+// anywhere.
+func (m *Model) AllBindingsFor(id Identity) []*Binding {
+	return m.bindings(id, func(*Binding) bool { return true })
+}
+
+func (m *Model) bindings(id Identity, want func(*Binding) bool) []*Binding {
+	var out []*Binding
+	add := func(list []*Binding) {
+		for _, b := range list {
+			if want(b) {
+				out = append(out, b)
+			}
+		}
+	}
+	if id.User != "" {
+		add(m.byWho[principal{name: id.User}])
+	}
+	for _, g := range id.Groups {
+		add(m.byWho[principal{group: true, name: g}])
+	}
+	slices.SortFunc(out, func(a, b *Binding) int { return m.place[a] - m.place[b] })
+	return slices.Compact(out)
+}
+
+// GrantsFor returns the effective rules of an identity in a namespace, or
+// cluster-wide where namespace is "", each with the binding that it comes by.
+func (m *Model) GrantsFor(id Identity, namespace string) []Grant {
+	var out []Grant
+	for _, b := range m.BindingsFor(id, namespace) {
+		s, _ := b.Applies(id)
+		out = append(out, b.grants(s)...)
+	}
+	return out
+}
+
+// Grants returns every rule of every binding.
+func (m *Model) Grants() []Grant {
+	var out []Grant
+	for _, b := range m.Bindings {
+		out = append(out, b.grants(Subject{})...)
+	}
+	return out
+}
+
+func (b *Binding) grants(s Subject) []Grant {
+	if b.Role == nil {
+		return nil
+	}
+	out := make([]Grant, len(b.Role.Rules))
+	for i, rule := range b.Role.Rules {
+		out[i] = Grant{Binding: b, Role: b.Role, Rule: rule, Subject: s}
+	}
+	return out
+}
+
+// WhoCan returns, for each subject of each binding that allows a request, the
+// grant by which it does. Group system:masters, which needs none, is not among
+// them unless it is bound.
+func (m *Model) WhoCan(a Attributes) []Grant {
+	var out []Grant
+	for _, r := range m.Roles {
+		rule, ok := r.Allows(a)
+		if !ok {
+			continue
+		}
+		for _, b := range m.byRole[r] {
+			if b.Namespace != "" && (b.Namespace != a.Namespace || a.Path != "") {
+				continue
+			}
+			for _, s := range b.Subjects {
+				out = append(out, Grant{Binding: b, Role: r, Rule: rule, Subject: s})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(x, y Grant) int {
+		if c := m.place[x.Binding] - m.place[y.Binding]; c != 0 {
+			return c
+		}
+		return strings.Compare(x.Subject.String(), y.Subject.String())
+	})
+	return out
+}
