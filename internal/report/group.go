@@ -52,6 +52,9 @@ type issue struct {
 	findings []*seawall.Finding
 }
 
+// Len is how many findings are folded into the issue.
+func (is *issue) Len() int { return len(is.findings) }
+
 // instance is one message and every place that it was said of.
 type instance struct {
 	Message  string
@@ -93,25 +96,26 @@ func (g *group) title() string {
 	return clean(name)
 }
 
-// split parts the findings that somebody accepted from those that stand.
-func split(findings []seawall.Finding) (standing, suppressed []*seawall.Finding) {
-	standing = make([]*seawall.Finding, 0, len(findings))
-	for i := range findings {
-		if f := &findings[i]; f.Suppressed != nil {
-			suppressed = append(suppressed, f)
-		} else {
-			standing = append(standing, f)
-		}
-	}
-	return standing, suppressed
+// sorted holds the findings of a report by what became of them.
+type sorted struct {
+	standing   []*seawall.Finding // new, and nobody accepted them
+	known      []*seawall.Finding // in the baseline
+	suppressed []*seawall.Finding // accepted
 }
 
-func countAll(findings []*seawall.Finding) counts {
-	var c counts
-	for _, f := range findings {
-		c.add(f.Severity)
+func split(findings []seawall.Finding) sorted {
+	s := sorted{standing: make([]*seawall.Finding, 0, len(findings))}
+	for i := range findings {
+		switch f := &findings[i]; {
+		case f.Suppressed != nil:
+			s.suppressed = append(s.suppressed, f)
+		case f.Known:
+			s.known = append(s.known, f)
+		default:
+			s.standing = append(s.standing, f)
+		}
 	}
-	return c
+	return s
 }
 
 // groups sorts findings into groups, the worst group first.
@@ -209,7 +213,7 @@ func newIssue(findings []*seawall.Finding) issue {
 	return is
 }
 
-// byObject orders suppressed findings for their list: by object, then check.
+// byObject orders findings for a plain list: worst first, then by object.
 func byObject(findings []*seawall.Finding) []*seawall.Finding {
 	out := slices.Clone(findings)
 	slices.SortStableFunc(out, func(a, b *seawall.Finding) int {

@@ -101,6 +101,9 @@ func appendFinding(b []byte, f *seawall.Finding) ([]byte, error) {
 		b = appendString(b, s.By)
 		b = append(b, '}')
 	}
+	if f.Known {
+		b = append(b, `,"known":true`...)
+	}
 	return append(b, '}'), nil
 }
 
@@ -266,21 +269,8 @@ func appendCoverage(b []byte, c *seawall.Coverage) []byte {
 	b = strconv.AppendInt(b, int64(c.Objects), 10)
 	b = appendCounts(b, `,"evaluated":`, c.Evaluated)
 	b = appendCounts(b, `,"unexamined":`, c.Unexamined)
-	if len(c.Incomplete) > 0 {
-		b = append(b, `,"incomplete":[`...)
-		for i := range c.Incomplete {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, `{"location":`...)
-			b = appendLocation(b, &c.Incomplete[i].Location)
-			b = appendField(b, `,"check":`, c.Incomplete[i].Check)
-			b = append(b, `,"reason":`...)
-			b = appendString(b, c.Incomplete[i].Reason)
-			b = append(b, '}')
-		}
-		b = append(b, ']')
-	}
+	b = appendIncomplete(b, `,"incomplete":[`, c.Incomplete)
+	b = appendIncomplete(b, `,"notEvaluated":[`, c.NotEvaluated)
 	if len(c.Skipped) > 0 {
 		b = append(b, `,"skipped":[`...)
 		for i := range c.Skipped {
@@ -296,6 +286,25 @@ func appendCoverage(b []byte, c *seawall.Coverage) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
+}
+
+func appendIncomplete(b []byte, name string, list []seawall.Incomplete) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(b, name...)
+	for i := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"location":`...)
+		b = appendLocation(b, &list[i].Location)
+		b = appendField(b, `,"check":`, list[i].Check)
+		b = append(b, `,"reason":`...)
+		b = appendString(b, list[i].Reason)
+		b = append(b, '}')
+	}
+	return append(b, ']')
 }
 
 func appendCounts(b []byte, name string, counts map[string]int) []byte {

@@ -37,6 +37,10 @@ type Options struct {
 	// file names of the report count from. With it SARIF can write absolute
 	// names below it as relative ones, which code scanning needs.
 	Dir string
+	// MarkdownLimit is how many bytes the Markdown may have. 0 means 60,000,
+	// which fits a comment on a pull request; a negative number sets no limit.
+	// Findings left out are counted in the text.
+	MarkdownLimit int
 	// Now is printed as the time of the report, and stamped on the objects of
 	// openreports and policyreport. The zero time leaves it out.
 	Now time.Time

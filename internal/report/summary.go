@@ -15,17 +15,22 @@ import (
 type tally struct {
 	standing   counts
 	suppressed int
-	incomplete int
+	known      int
+	incomplete int // inputs
+	unjudged   int // checks
 	coverage   *seawall.Coverage
 }
 
 func newTally(r *seawall.Report) tally {
-	t := tally{incomplete: len(r.Coverage.Incomplete), coverage: &r.Coverage}
+	t := tally{incomplete: len(r.Coverage.Incomplete), unjudged: len(unjudged(r.Coverage.NotEvaluated)), coverage: &r.Coverage}
 	for i := range r.Findings {
-		if r.Findings[i].Suppressed != nil {
+		switch f := &r.Findings[i]; {
+		case f.Suppressed != nil:
 			t.suppressed++
-		} else {
-			t.standing.add(r.Findings[i].Severity)
+		case f.Known:
+			t.known++
+		default:
+			t.standing.add(f.Severity)
 		}
 	}
 	return t
@@ -35,22 +40,31 @@ func newTally(r *seawall.Report) tally {
 // success while something could not be judged, or when nothing was looked at.
 func (t *tally) verdict() string {
 	var b strings.Builder
-	n := t.standing.total()
+	n, noun := t.standing.total(), "finding"
+	if t.known > 0 {
+		noun = "new finding"
+	}
 	switch {
 	case n > 0:
-		fmt.Fprintf(&b, "%s: %s", number(n, "finding"), t.standing.words())
+		fmt.Fprintf(&b, "%s: %s", number(n, noun), t.standing.Words())
 	case t.incomplete > 0:
-		b.WriteString("No findings in what could be examined, but not everything could be: this is not a pass")
-	case t.examined() == 0:
+		b.WriteString("No "+noun+"s in what could be examined, but not everything could be: this is not a pass")
+	case t.examined() == 0 && t.known+t.suppressed == 0:
 		b.WriteString("Nothing was examined: no check applies to what was read")
 	default:
-		b.WriteString("No findings")
+		b.WriteString("No " + noun + "s")
+	}
+	if t.known > 0 {
+		fmt.Fprintf(&b, "; %d known from the baseline", t.known)
 	}
 	if t.suppressed > 0 {
 		fmt.Fprintf(&b, "; %d suppressed", t.suppressed)
 	}
 	if t.incomplete > 0 {
-		fmt.Fprintf(&b, "; %d not evaluated", t.incomplete)
+		fmt.Fprintf(&b, "; %d incomplete", t.incomplete)
+	}
+	if t.unjudged > 0 {
+		fmt.Fprintf(&b, "; %s not evaluated", number(t.unjudged, "check"))
 	}
 	return b.String() + "."
 }
@@ -80,8 +94,8 @@ func (t *tally) ledger() string {
 	return s + "."
 }
 
-// words spells the counts, worst first: 2 critical, 1 low.
-func (c *counts) words() string {
+// Words spells the counts, worst first: 2 critical, 1 low.
+func (c *counts) Words() string {
 	var parts []string
 	for s := len(c) - 1; s >= 0; s-- {
 		if c[s] > 0 {
@@ -153,6 +167,47 @@ func incompleteWhere(in *seawall.Incomplete) string {
 		where += "(check " + in.Check + ")"
 	}
 	return clean(where)
+}
+
+// lack is a check that was asked for and needs more than the scan was given.
+type lack struct {
+	Check, Reason string
+	Count         int    // of places
+	First         string // place
+}
+
+// unjudged folds the checks that were not evaluated by check and reason.
+func unjudged(list []seawall.Incomplete) []lack {
+	var out []lack
+	at := map[[2]string]int{}
+	for i := range list {
+		in := &list[i]
+		k := [2]string{in.Check, in.Reason}
+		if j, ok := at[k]; ok {
+			out[j].Count++
+			continue
+		}
+		at[k] = len(out)
+		l := lack{Check: clean(in.Check), Reason: clean(in.Reason), Count: 1, First: clean(in.Location.String())}
+		if l.Check == "" {
+			l.Check = "(any check)"
+		}
+		out = append(out, l)
+	}
+	slices.SortStableFunc(out, func(a, b lack) int { return cmp.Compare(a.Check, b.Check) })
+	return out
+}
+
+// Places names the places that a lack is about: the first and how many more.
+func (l *lack) Places() string {
+	switch {
+	case l.First == "":
+		return ""
+	case l.Count == 1:
+		return l.First
+	default:
+		return fmt.Sprintf("%s and %d more", l.First, l.Count-1)
+	}
 }
 
 // statusCounts counts the controls of a framework by status.

@@ -43,12 +43,14 @@ func writeTable(w *bufio.Writer, r *seawall.Report, o *Options) error {
 	if o.Width > 0 {
 		t.width = max(o.Width, minWidth)
 	}
-	standing, suppressed := split(r.Findings)
-	for _, g := range groups(standing) {
+	parts := split(r.Findings)
+	for _, g := range groups(parts.standing) {
 		t.group(g, o)
 	}
-	t.suppressed(suppressed)
+	t.plain("Known from the baseline", parts.known)
+	t.plain("Suppressed", parts.suppressed)
 	t.incomplete(r.Coverage.Incomplete)
+	t.unjudged(r.Coverage.NotEvaluated)
 	t.unexamined(&r.Coverage)
 	t.frameworks(r.Frameworks)
 	t.warnings(r.Warnings)
@@ -95,7 +97,7 @@ func (t *sheet) group(g *group, o *Options) {
 	if g.File != "" && title != clean(g.File) {
 		title += "  " + clean(g.File)
 	}
-	tail := g.Counts.words()
+	tail := g.Counts.Words()
 	if gap := t.width - columns(title) - columns(tail); gap >= 2 {
 		fmt.Fprintf(t.w, "%s%s%s\n", t.paint(bold, title), strings.Repeat(" ", gap), t.paint(faint, tail))
 	} else {
@@ -203,18 +205,21 @@ func placeName(f *seawall.Finding) string {
 	return clean(where)
 }
 
-func (t *sheet) suppressed(findings []*seawall.Finding) {
+// plain lists findings that do not count, without their sources and fixes.
+func (t *sheet) plain(title string, findings []*seawall.Finding) {
 	if len(findings) == 0 {
 		return
 	}
-	t.heading(fmt.Sprintf("Suppressed (%d)", len(findings)))
+	t.heading(fmt.Sprintf("%s (%d)", title, len(findings)))
 	for _, f := range byObject(findings) {
 		line := f.Severity.String() + " " + f.Check
 		if s := f.Subject.String(); s != "" {
 			line += " " + s
 		}
 		t.hanging(2, 4, "", clean(line)+" "+placeName(f))
-		t.text(4, faint, suppressedWhy(f.Suppressed))
+		if f.Suppressed != nil {
+			t.text(4, faint, suppressedWhy(f.Suppressed))
+		}
 	}
 	t.blank()
 }
@@ -223,13 +228,30 @@ func (t *sheet) incomplete(list []seawall.Incomplete) {
 	if len(list) == 0 {
 		return
 	}
-	t.text(0, boldRd, fmt.Sprintf("Not evaluated (%d)", len(list)))
+	t.text(0, boldRd, fmt.Sprintf("Incomplete (%d): could not be read or evaluated, so neither passed nor failed", len(list)))
 	for i := range list {
 		where := incompleteWhere(&list[i])
 		if where != "" {
 			where += ": "
 		}
 		t.hanging(2, 4, "", where+clean(list[i].Reason))
+	}
+	t.blank()
+}
+
+// unjudged lists the checks that need more than the scan was given.
+func (t *sheet) unjudged(list []seawall.Incomplete) {
+	lacks := unjudged(list)
+	if len(lacks) == 0 {
+		return
+	}
+	t.text(0, yellow, fmt.Sprintf("Checks not evaluated (%d)", len(lacks)))
+	for i := range lacks {
+		line := lacks[i].Check + ": " + lacks[i].Reason
+		if places := lacks[i].Places(); places != "" {
+			line += " (" + places + ")"
+		}
+		t.hanging(2, 4, "", line)
 	}
 	t.blank()
 }
@@ -258,7 +280,7 @@ func (t *sheet) frameworks(list []seawall.Framework) {
 	for i := range list {
 		f := &list[i]
 		passed, failed, unknown := statusCounts(f)
-		t.heading(fmt.Sprintf("%s (%s): %d passed, %d failed, %d not evaluated",
+		t.heading(fmt.Sprintf("%s (%s), controls: %d passed, %d failed, %d not evaluated",
 			clean(f.Title), clean(f.ID), passed, failed, unknown))
 		t.controls(f.Controls)
 		t.blank()

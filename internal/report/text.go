@@ -34,10 +34,12 @@ func clean(s string) string {
 	return b.String()
 }
 
-// hidden reports whether a rune acts rather than shows: controls (Cc) and
-// format characters (Cf), which include the bidirectional overrides.
+// hidden reports whether a rune acts rather than shows: controls (Cc), format
+// characters (Cf), which include the bidirectional overrides, and the
+// noncharacters, which XML and YAML forbid.
 func hidden(r rune) bool {
-	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) ||
+		r&0xFFFE == 0xFFFE || r >= 0xFDD0 && r <= 0xFDEF
 }
 
 func plain(s string) bool {

@@ -1,0 +1,324 @@
+package report
+
+import (
+	"bufio"
+	"crypto/sha256"
+	_ "embed" // the page, its style and its script
+	"encoding/base64"
+	"html/template"
+	"maps"
+	"slices"
+	"strings"
+
+	"seawall.io/seawall"
+)
+
+//go:embed html.tmpl
+var htmlTemplate string
+
+//go:embed html.css
+var htmlStyle string
+
+//go:embed html.js
+var htmlScript string
+
+const (
+	// openGroups is how many workloads are unfolded at first.
+	openGroups = 4
+	// barWidth is the length of the bar of severities in units of its SVG.
+	barWidth = 1000
+)
+
+// page is what html.tmpl shows.
+type page struct {
+	Title      string
+	Headline   string
+	Verdict    string
+	Ledger     string
+	Time       string
+	CSP        string
+	Style      template.CSS
+	Script     template.JS
+	Report     *seawall.Report
+	Severities []severityCount
+	Bar        []segment
+	Groups     []htmlGroup
+	Known      []*seawall.Finding
+	Suppressed []*seawall.Finding
+	Unjudged   []lack
+	Evaluated  []kind
+	Unexamined []kind
+	Checks     []htmlCheck
+	Choices    choices
+}
+
+// choices are the values that the filters offer.
+type choices struct{ Checks, Namespaces, Frameworks []string }
+
+type severityCount struct {
+	Severity seawall.Severity
+	Count    int
+}
+
+// segment is one part of the bar of severities.
+type segment struct {
+	Severity seawall.Severity
+	X, Width int
+}
+
+type htmlGroup struct {
+	*group
+	Name   string
+	Open   bool
+	Issues []htmlIssue
+}
+
+type htmlIssue struct {
+	*issue
+	Open       bool
+	Headline   string // the message where there is one, else the title
+	About      string // the title where the headline is not
+	Why        []span // the first paragraph of the check's help
+	Documented bool   // the check has an entry in the list of checks
+	Frameworks string // those of its references, with spaces between
+	Namespace  string
+	Cases      []htmlCase
+}
+
+type htmlCase struct {
+	Message string // empty where the headline says it
+	Places  []htmlPlace
+}
+
+type htmlPlace struct {
+	*seawall.Finding
+	Source string
+	Value  string
+	Patch  string
+}
+
+// htmlCheck is a check's page.
+type htmlCheck struct {
+	ID, Title string
+	Count     int
+	Why, Fix  []block
+}
+
+// writeHTML writes one file that needs nothing else: no request leaves it, and
+// its policy (CSP) lets only its own style and script run. It reads without
+// the script, which adds the filters.
+func writeHTML(w *bufio.Writer, r *seawall.Report, o *Options) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"clean":    clean,
+		"number":   number,
+		"where":    htmlWhere,
+		"mark":     severityMark,
+		"status":   statusWord,
+		"why":      suppressedWhy,
+		"lacking":  incompleteWhere,
+		"statuses": htmlStatuses,
+		"join":     func(list []string) string { return clean(strings.Join(list, ", ")) },
+	}).Parse(htmlTemplate)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, newPage(r, o))
+}
+
+func newPage(r *seawall.Report, o *Options) *page {
+	parts := split(r.Findings)
+	sum := newTally(r)
+	p := &page{
+		Title: "Seawall report", Verdict: sum.verdict(), Ledger: sum.ledger(),
+		CSP:    policy(),
+		Style:  template.CSS(htmlStyle), //nolint:gosec // a constant of this package
+		Script: template.JS(htmlScript), //nolint:gosec // a constant of this package
+		Report: r, Known: byObject(parts.known), Suppressed: byObject(parts.suppressed),
+		Unjudged:  unjudged(r.Coverage.NotEvaluated),
+		Evaluated: kinds(r.Coverage.Evaluated, fullKind), Unexamined: kinds(r.Coverage.Unexamined, fullKind),
+	}
+	if !o.Now.IsZero() {
+		p.Time = o.Now.UTC().Format("2 January 2006, 15:04 UTC")
+	}
+	p.Severities, p.Bar = severityBar(&sum.standing)
+	p.Checks = htmlChecks(r.Findings, o)
+	docs := map[string]*htmlCheck{}
+	for i := range p.Checks {
+		docs[p.Checks[i].ID] = &p.Checks[i]
+	}
+	seen := map[string]map[string]bool{"check": {}, "namespace": {}, "framework": {}}
+	for i, g := range groups(parts.standing) {
+		p.Groups = append(p.Groups, newHTMLGroup(g, i, docs, o, seen))
+	}
+	p.Headline = headline(&sum, len(p.Groups))
+	p.Choices = choices{
+		Checks:     slices.Sorted(maps.Keys(seen["check"])),
+		Namespaces: slices.Sorted(maps.Keys(seen["namespace"])),
+		Frameworks: slices.Sorted(maps.Keys(seen["framework"])),
+	}
+	return p
+}
+
+// headline is the verdict without the counts by severity, which stand below it.
+func headline(t *tally, workloads int) string {
+	n := t.standing.total()
+	if n == 0 {
+		return t.verdict()
+	}
+	noun := "finding"
+	if t.known > 0 {
+		noun = "new finding"
+	}
+	s := number(n, noun) + " in " + number(workloads, "workload")
+	if t.incomplete > 0 {
+		s += ", and not everything could be examined"
+	}
+	return s
+}
+
+// policy is the page's content security policy.
+func policy() string {
+	return "default-src 'none'; style-src '" + digest(htmlStyle) + "'; script-src '" + digest(htmlScript) +
+		"'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func severityBar(c *counts) (list []severityCount, bar []segment) {
+	total, x, seen := c.total(), 0, 0
+	for s := seawall.Critical; ; s-- {
+		if s > seawall.None || c[s] > 0 {
+			list = append(list, severityCount{s, c[s]})
+		}
+		if c[s] > 0 {
+			seen += c[s]
+			end := seen * barWidth / total
+			bar = append(bar, segment{s, x, end - x})
+			x = end
+		}
+		if s == seawall.None {
+			return list, bar
+		}
+	}
+}
+
+func newHTMLGroup(g *group, at int, docs map[string]*htmlCheck, o *Options, seen map[string]map[string]bool) htmlGroup {
+	out := htmlGroup{group: g, Name: g.title(), Open: at < openGroups}
+	ns := clean(g.Subject.Namespace)
+	if ns == "" {
+		ns = "(none)"
+	}
+	seen["namespace"][ns] = true
+	for i := range g.Issues {
+		is := &g.Issues[i]
+		v := htmlIssue{issue: is, Open: at == 0 && i == 0, Namespace: ns, Frameworks: strings.Join(refPrefixes(is.Refs), " ")}
+		if doc := docs[is.Check]; doc != nil {
+			v.Documented = true
+			if len(doc.Why) > 0 {
+				v.Why = doc.Why[0].Text
+			}
+		}
+		seen["check"][clean(is.Check)] = true
+		for _, prefix := range refPrefixes(is.Refs) {
+			seen["framework"][prefix] = true
+		}
+		for j := range is.Cases {
+			v.Cases = append(v.Cases, newHTMLCase(&is.Cases[j], o))
+		}
+		v.Headline = clean(is.Title)
+		if len(v.Cases) == 1 {
+			v.Headline, v.About = v.Cases[0].Message, strings.TrimRight(v.Headline, ".")
+			v.Cases[0].Message = ""
+		}
+		out.Issues = append(out.Issues, v)
+	}
+	return out
+}
+
+func newHTMLCase(c *instance, o *Options) htmlCase {
+	out := htmlCase{Message: clean(c.Message)}
+	for _, f := range c.Findings {
+		out.Places = append(out.Places, htmlPlace{
+			Finding: f, Source: clean(o.source(f.Location)), Value: chartValue(&f.Location), Patch: patchText(f.Fix),
+		})
+	}
+	return out
+}
+
+// patchText writes a JSON patch, one operation a line.
+func patchText(ops []seawall.PatchOp) string {
+	if len(ops) == 0 {
+		return ""
+	}
+	lines := make([]string, 0, len(ops))
+	for i := range ops {
+		b, err := appendFix(nil, ops[i:i+1])
+		if err != nil {
+			return ""
+		}
+		lines = append(lines, " "+clean(string(b[1:len(b)-1])))
+	}
+	return "[\n" + strings.Join(lines, ",\n") + "\n]"
+}
+
+// refPrefixes names the frameworks of references: cis of cis:5.2.2.
+func refPrefixes(refs []string) []string {
+	var out []string
+	for _, ref := range refs {
+		prefix, _, ok := strings.Cut(ref, ":")
+		if prefix = clean(prefix); ok && prefix != "" && !strings.Contains(prefix, " ") && !slices.Contains(out, prefix) {
+			out = append(out, prefix)
+		}
+	}
+	return out
+}
+
+// htmlChecks lists the checks that found something and have help.
+func htmlChecks(findings []seawall.Finding, o *Options) []htmlCheck {
+	index := map[string]*htmlCheck{}
+	for i := range findings {
+		f := &findings[i]
+		c := index[f.Check]
+		if c == nil {
+			why, fix := o.doc(f.Check)
+			c = &htmlCheck{ID: f.Check, Title: clean(f.Title), Why: prose(why), Fix: prose(fix)}
+			index[f.Check] = c
+		}
+		c.Count++
+	}
+	var out []htmlCheck
+	for _, id := range slices.Sorted(maps.Keys(index)) {
+		if c := index[id]; len(c.Why)+len(c.Fix) > 0 {
+			out = append(out, *c)
+		}
+	}
+	return out
+}
+
+// htmlWhere is a finding's place without the container, which has a mark of
+// its own.
+func htmlWhere(l seawall.Location) string { return clean(l.String()) }
+
+// severityMark is a shape, so that colour is never the only sign.
+func severityMark(s seawall.Severity) string {
+	switch s {
+	case seawall.Critical:
+		return "◆"
+	case seawall.High:
+		return "▲"
+	case seawall.Medium:
+		return "■"
+	case seawall.Low:
+		return "●"
+	default:
+		return "○"
+	}
+}
+
+func htmlStatuses(f seawall.Framework) map[string]int {
+	passed, failed, unknown := statusCounts(&f)
+	return map[string]int{"passed": passed, "failed": failed, "unknown": unknown}
+}

@@ -1,0 +1,170 @@
+package report
+
+import (
+	"bufio"
+	"encoding/xml"
+	"strings"
+	"time"
+
+	"seawall.io/seawall"
+)
+
+// The elements of JUnit XML that Jenkins, GitLab and GitHub actions read.
+type (
+	junitSuite struct {
+		XMLName   xml.Name    `xml:"testsuite"`
+		Name      string      `xml:"name,attr"`
+		Tests     int         `xml:"tests,attr"`
+		Failures  int         `xml:"failures,attr"`
+		Errors    int         `xml:"errors,attr"`
+		Skipped   int         `xml:"skipped,attr"`
+		Timestamp string      `xml:"timestamp,attr,omitempty"`
+		Cases     []junitCase `xml:"testcase"`
+	}
+	junitCase struct {
+		Name      string       `xml:"name,attr"`
+		Classname string       `xml:"classname,attr"`
+		Skipped   *junitResult `xml:"skipped"`
+		Error     *junitResult `xml:"error"`
+		Failure   *junitResult `xml:"failure"`
+		Output    string       `xml:"system-out,omitempty"`
+	}
+	junitResult struct {
+		Type    string `xml:"type,attr,omitempty"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// writeJUnit writes a suite for each workload or file: findings that stand are
+// failures, suppressed and known ones skipped. What could not be evaluated is errors in a
+// suite of its own, which also holds the ledger, so that a report without
+// findings still has a test that says what it looked at.
+func writeJUnit(w *bufio.Writer, r *seawall.Report, o *Options) error {
+	all := make([]*seawall.Finding, len(r.Findings))
+	for i := range r.Findings {
+		all[i] = &r.Findings[i]
+	}
+	suites := []junitSuite{junitCoverage(r)}
+	for _, g := range groups(all) {
+		suites = append(suites, junitGroup(g, o))
+	}
+	total := junitSuite{}
+	for i := range suites {
+		if !o.Now.IsZero() {
+			suites[i].Timestamp = o.Now.UTC().Format(time.DateOnly + "T" + time.TimeOnly)
+		}
+		total.Tests += suites[i].Tests
+		total.Failures += suites[i].Failures
+		total.Errors += suites[i].Errors
+		total.Skipped += suites[i].Skipped
+	}
+	w.WriteString(xml.Header)
+	enc := xml.NewEncoder(w)
+	enc.Indent("", "  ")
+	start := xml.StartElement{Name: xml.Name{Local: "testsuites"}, Attr: []xml.Attr{
+		attr("name", "seawall"), attr("tests", itoa(total.Tests)), attr("failures", itoa(total.Failures)), attr("errors", itoa(total.Errors)),
+	}}
+	if err := enc.EncodeToken(start); err != nil {
+		return err
+	}
+	for i := range suites {
+		if err := enc.Encode(&suites[i]); err != nil {
+			return err
+		}
+	}
+	if err := enc.EncodeToken(start.End()); err != nil {
+		return err
+	}
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	w.WriteByte('\n')
+	return nil
+}
+
+func attr(name, value string) xml.Attr {
+	return xml.Attr{Name: xml.Name{Local: name}, Value: value}
+}
+
+// junitCoverage is the suite about the scan itself.
+func junitCoverage(r *seawall.Report) junitSuite {
+	t := newTally(r)
+	scan := junitCase{Name: "scan", Classname: "seawall", Output: t.ledger()}
+	if len(r.Coverage.Unexamined) > 0 {
+		scan.Output += " No check applies to " + kindList(r.Coverage.Unexamined, fullKind) + "."
+	}
+	for _, warning := range r.Warnings {
+		scan.Output += " Warning: " + clean(warning) + "."
+	}
+	s := junitSuite{Name: "seawall", Tests: 1, Cases: []junitCase{scan}}
+	if t.examined() == 0 && len(r.Findings) == 0 {
+		s.Cases[0].Skipped = &junitResult{Message: "nothing was examined"}
+		s.Skipped++
+	}
+	for i := range r.Coverage.Incomplete {
+		in := &r.Coverage.Incomplete[i]
+		name := incompleteWhere(in)
+		if name == "" {
+			name = "input"
+		}
+		s.Cases = append(s.Cases, junitCase{
+			Name: name, Classname: "seawall.incomplete",
+			Error: &junitResult{Type: "incomplete", Message: clean(in.Reason)},
+		})
+		s.Tests++
+		s.Errors++
+	}
+	for _, l := range unjudged(r.Coverage.NotEvaluated) {
+		s.Cases = append(s.Cases, junitCase{
+			Name: l.Check, Classname: "seawall.not-evaluated", Skipped: &junitResult{Message: "not evaluated: " + l.Reason, Text: l.Places()},
+		})
+		s.Tests++
+		s.Skipped++
+	}
+	return s
+}
+
+func junitGroup(g *group, o *Options) junitSuite {
+	s := junitSuite{Name: g.title()}
+	if file := clean(g.File); file != "" && file != s.Name {
+		s.Name += " (" + file + ")"
+	}
+	for _, f := range g.findings {
+		c := junitCase{Name: strings.TrimSpace(clean(f.Check) + " " + placeName(f)), Classname: g.title()}
+		s.Tests++
+		switch {
+		case f.Suppressed != nil:
+			c.Skipped = &junitResult{Message: suppressedWhy(f.Suppressed) + ": " + clean(f.Message)}
+			s.Skipped++
+		case f.Known:
+			c.Skipped = &junitResult{Message: "known from the baseline: " + clean(f.Message)}
+			s.Skipped++
+		default:
+			c.Failure = &junitResult{Type: f.Severity.String(), Message: clean(f.Message), Text: junitText(f, o)}
+			s.Failures++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	return s
+}
+
+func junitText(f *seawall.Finding, o *Options) string {
+	lines := []string{f.Severity.String() + ": " + clean(f.Title)}
+	if where := placeName(f); where != "" {
+		lines = append(lines, where)
+	}
+	if source := o.source(f.Location); source != "" {
+		lines = append(lines, "    "+clean(source))
+	}
+	if value := chartValue(&f.Location); value != "" {
+		lines = append(lines, value)
+	}
+	if f.Remediation != "" {
+		lines = append(lines, "fix: "+clean(f.Remediation))
+	}
+	if len(f.Refs) > 0 {
+		lines = append(lines, "refs: "+clean(strings.Join(f.Refs, ", ")))
+	}
+	return strings.Join(lines, "\n")
+}

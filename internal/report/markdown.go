@@ -1,0 +1,350 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"seawall.io/seawall"
+)
+
+const (
+	// defaultMarkdown leaves room below the 65,536 characters that a comment
+	// on GitHub may have.
+	defaultMarkdown = 60_000
+	// maxNotes bounds the lists beside the findings, so that a thousand broken
+	// inputs leave room for the findings.
+	maxNotes = 30
+	// maxCell bounds the bytes of a cell of the table; the details have all.
+	maxCell = 120
+)
+
+// paper collects Markdown up to a number of bytes.
+type paper struct {
+	strings.Builder
+	limit int // < 0: none
+}
+
+// add writes a piece whole or, where there is no room for it, not at all.
+func (p *paper) add(piece string) bool {
+	if p.limit >= 0 && p.Len()+len(piece) > p.limit {
+		return false
+	}
+	p.WriteString(piece)
+	return true
+}
+
+// writeMarkdown writes a comment for a pull request: the verdict, what could
+// not be evaluated, a table of what was found, worst first, and the details
+// folded away.
+func writeMarkdown(w *bufio.Writer, r *seawall.Report, o *Options) error {
+	p := &paper{limit: o.MarkdownLimit}
+	if p.limit == 0 {
+		p.limit = defaultMarkdown
+	}
+	parts := split(r.Findings)
+	gs := groups(parts.standing)
+	sum := newTally(r)
+	p.add("## Seawall\n\n**" + markdownText(sum.verdict()) + "** " + markdownText(sum.ledger()) + "\n")
+	if !o.Now.IsZero() {
+		p.add("\n" + o.Now.UTC().Format("2006-01-02 15:04:05 UTC") + "\n")
+	}
+	p.add(markdownIncomplete(r.Coverage.Incomplete))
+	tail := markdownTail(r, &parts, tailLimit(p.limit))
+	if p.limit >= 0 {
+		p.limit = max(0, p.limit-len(tail)-300) // room for the tail and the note of what is left out
+	}
+	rows := markdownTable(p, gs)
+	shown := 0
+	for _, g := range gs {
+		if !p.add(markdownGroup(g, o)) {
+			break
+		}
+		shown++
+	}
+	if missing := markdownMissing(gs, rows, shown); missing != "" {
+		p.WriteString(missing)
+	}
+	p.WriteString(tail)
+	w.WriteString(p.String())
+	return nil
+}
+
+// markdownMissing counts what found no room, or returns nothing.
+func markdownMissing(gs []*group, rows, shown int) string {
+	total, folded := 0, 0
+	for i, g := range gs {
+		total += len(g.Issues)
+		if i >= shown {
+			folded += len(g.findings)
+		}
+	}
+	var b strings.Builder
+	if rows < total {
+		fmt.Fprintf(&b, "\n_The table leaves out %s for want of room._\n", number(total-rows, "less severe row"))
+	}
+	if folded > 0 {
+		fmt.Fprintf(&b, "\n_The details of %s in %s are left out for want of room; another output format has them all._\n",
+			number(folded, "finding"), number(len(gs)-shown, "workload"))
+	}
+	return b.String()
+}
+
+func markdownIncomplete(list []seawall.Incomplete) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n> **Incomplete (%d).** What is listed here could not be read or evaluated: it has neither passed nor failed.\n", len(list))
+	for i := range list {
+		if i == maxNotes {
+			fmt.Fprintf(&b, "> - and %d more\n", len(list)-i)
+			break
+		}
+		b.WriteString("> - ")
+		if where := incompleteWhere(&list[i]); where != "" {
+			b.WriteString(markdownCode(where) + ": ")
+		}
+		b.WriteString(markdownText(list[i].Reason) + "\n")
+	}
+	return b.String()
+}
+
+// markdownTable writes one row for each check of each workload and returns how
+// many found room.
+func markdownTable(p *paper, gs []*group) int {
+	if len(gs) == 0 || !p.add("\n| Severity | Check | Object | Finding |\n| --- | --- | --- | --- |\n") {
+		return 0
+	}
+	// The table may take half of the room; the details want the rest.
+	table := &paper{limit: p.limit}
+	if p.limit >= 0 {
+		table.limit = max(0, p.limit-p.Len()) / 2
+	}
+	rows := 0
+	defer func() { p.WriteString(table.String()) }()
+	for s := seawall.Critical + 1; s > seawall.None; s-- {
+		for _, g := range gs {
+			for i := range g.Issues {
+				if g.Issues[i].Severity != s-1 {
+					continue
+				}
+				if !table.add(markdownRow(g, &g.Issues[i])) {
+					return rows
+				}
+				rows++
+			}
+		}
+	}
+	return rows
+}
+
+func markdownRow(g *group, is *issue) string {
+	what := markdownText(truncate(is.Cases[0].Message, maxCell))
+	if n := len(is.findings); n > 1 {
+		what += fmt.Sprintf(" _and %d more_", n-1)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", severityBadge(is.Severity), cell(markdownCode(is.Check)),
+		cell(markdownCode(truncate(g.title(), maxCell))), what)
+}
+
+// severityBadge adds a shape to the word, so that the column can be scanned.
+func severityBadge(s seawall.Severity) string {
+	switch s {
+	case seawall.Critical:
+		return "🟥 critical"
+	case seawall.High:
+		return "🟧 high"
+	case seawall.Medium:
+		return "🟨 medium"
+	case seawall.Low:
+		return "🟦 low"
+	default:
+		return "⬜ none"
+	}
+}
+
+func markdownGroup(g *group, o *Options) string {
+	var b strings.Builder
+	title := g.title()
+	if file := clean(g.File); file != "" && file != title {
+		title += " in " + file
+	}
+	fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n", markdownHTML(title), g.Counts.Words())
+	for i := range g.Issues {
+		markdownIssue(&b, &g.Issues[i], o)
+	}
+	b.WriteString("\n</details>\n")
+	return b.String()
+}
+
+func markdownIssue(b *strings.Builder, is *issue, o *Options) {
+	fmt.Fprintf(b, "\n**%s** %s %s\n\n", is.Severity, markdownCode(is.Check), markdownText(is.Title))
+	for i := range is.Cases {
+		c := &is.Cases[i]
+		fmt.Fprintf(b, "- %s\n", markdownText(c.Message))
+		for _, f := range c.Findings {
+			markdownPlace(b, f, o)
+		}
+	}
+	for _, fix := range is.Fixes {
+		fmt.Fprintf(b, "\nFix: %s\n", markdownText(fix))
+	}
+	if len(is.Refs) > 0 {
+		refs := make([]string, len(is.Refs))
+		for i, ref := range is.Refs {
+			refs[i] = markdownCode(ref)
+		}
+		fmt.Fprintf(b, "\nReferences: %s\n", strings.Join(refs, ", "))
+	}
+}
+
+func markdownPlace(b *strings.Builder, f *seawall.Finding, o *Options) {
+	where := placeName(f)
+	if where == "" {
+		return
+	}
+	fmt.Fprintf(b, "  - %s", markdownCode(where))
+	if source := o.source(f.Location); source != "" {
+		b.WriteString(": " + markdownCode(source))
+	}
+	if value := chartValue(&f.Location); value != "" {
+		b.WriteString(", " + markdownText(value))
+	}
+	b.WriteByte('\n')
+}
+
+// markdownTail is what follows the findings. The lists of findings that do not
+// count are the part of it that can grow, so they have a limit.
+func markdownTail(r *seawall.Report, parts *sorted, limit int) string {
+	var b strings.Builder
+	markdownPlain(&b, "known from the baseline", parts.known, limit)
+	markdownPlain(&b, "suppressed", parts.suppressed, limit)
+	markdownUnjudged(&b, unjudged(r.Coverage.NotEvaluated))
+	if c := &r.Coverage; len(c.Unexamined) > 0 {
+		fmt.Fprintf(&b, "\nNo check applies to: %s.\n", markdownText(truncate(kindList(c.Unexamined, fullKind), 2000)))
+	}
+	for i := range r.Frameworks {
+		f := &r.Frameworks[i]
+		passed, failed, unknown := statusCounts(f)
+		fmt.Fprintf(&b, "\n%s, controls: %d passed, %d failed, %d not evaluated.\n", markdownText(f.Title), passed, failed, unknown)
+	}
+	notes := r.Warnings
+	for i, warning := range notes {
+		if i == maxNotes {
+			fmt.Fprintf(&b, "\nAnd %d more warnings.\n", len(notes)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\nWarning: %s\n", markdownText(warning))
+	}
+	return b.String()
+}
+
+func markdownUnjudged(b *strings.Builder, lacks []lack) {
+	if len(lacks) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n<details><summary>%s not evaluated</summary>\n\n", number(len(lacks), "check"))
+	for i := range lacks {
+		if i == maxNotes {
+			fmt.Fprintf(b, "- and %d more\n", len(lacks)-i)
+			break
+		}
+		fmt.Fprintf(b, "- %s: %s\n", markdownCode(lacks[i].Check), markdownText(lacks[i].Reason))
+	}
+	b.WriteString("\n</details>\n")
+}
+
+func markdownPlain(b *strings.Builder, what string, list []*seawall.Finding, limit int) {
+	if len(list) == 0 {
+		return
+	}
+	p := &paper{limit: limit}
+	fmt.Fprintf(b, "\n<details><summary>%s %s</summary>\n\n", number(len(list), "finding"), what)
+	for i, f := range byObject(list) {
+		name := strings.TrimSpace(f.Subject.String() + " " + placeName(f))
+		line := fmt.Sprintf("- %s %s %s", f.Severity, markdownCode(f.Check), markdownCode(name))
+		if f.Suppressed != nil {
+			line += ": " + markdownText(suppressedWhy(f.Suppressed))
+		}
+		if !p.add(line + "\n") {
+			fmt.Fprintf(&p.Builder, "- and %d more\n", len(list)-i)
+			break
+		}
+	}
+	b.WriteString(p.String() + "\n</details>\n")
+}
+
+// tailLimit gives a quarter of the room to each list of findings that do not
+// count.
+func tailLimit(limit int) int {
+	if limit < 0 {
+		return limit
+	}
+	return limit / 4
+}
+
+// zeroWidth parts what GitHub would otherwise turn into a link or a mention.
+const zeroWidth = "&#8203;"
+
+// markdownText shows s as it is: nothing in it is markup, a mention, a
+// reference to an issue or a link.
+func markdownText(s string) string {
+	s = clean(s)
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	for i, r := range s {
+		switch {
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '&':
+			b.WriteString("&amp;")
+		case r == '@' || r == '#':
+			b.WriteString(string(r) + zeroWidth)
+		case r == ':' && strings.HasPrefix(s[i:], "://"), r == '.' && strings.HasSuffix(strings.ToLower(s[:i]), "www"),
+			r == '-' && strings.HasSuffix(s[:i], "GH"):
+			b.WriteString(zeroWidth + string(r))
+		case strings.ContainsRune("\\`*_{}[]>~|!", r), i == 0 && strings.ContainsRune("+-=", r):
+			b.WriteString(`\` + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// markdownCode shows s as code, in as many backquotes as it needs.
+func markdownCode(s string) string {
+	s = strings.TrimSpace(clean(s))
+	if s == "" {
+		return ""
+	}
+	longest, run := 0, 0
+	for _, r := range s {
+		if r == '`' {
+			run++
+		} else {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	if longest == 0 {
+		return "`" + s + "`"
+	}
+	fence := strings.Repeat("`", longest+1)
+	return fence + " " + s + " " + fence
+}
+
+// cell keeps a bar in code from ending a cell of a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// markdownHTML shows s inside an HTML element.
+func markdownHTML(s string) string {
+	return strings.NewReplacer(
+		"&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;",
+		"@", "@"+zeroWidth, "#", "#"+zeroWidth, "://", ":"+zeroWidth+"//", "GH-", "GH"+zeroWidth+"-",
+	).Replace(clean(s))
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
