@@ -1,40 +1,129 @@
 package patch
 
 import (
+	"strconv"
+	"strings"
+
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/document"
 )
 
-// Set returns the operations that put value at path of root: replace where
-// something stands there, otherwise one add of the highest part of the path
-// that is missing, with the rest nested in it.
+// Set returns the operations, relative to root, after which the value at path
+// is value: none if it is already, a replace if there is another, and
+// otherwise an add of the highest parent that is missing, with the rest in it.
+// Path is written as for document.Node.Find; the index after the last item of a
+// list appends. A null on the way counts as missing. The result is nil, too, if
+// path leads through a value that has no entries.
 func Set(root *document.Node, path string, value any) []seawall.PatchOp {
-	if n, _ := root.Find(path); n != nil {
-		return []seawall.PatchOp{{Op: "replace", Path: document.Pointer(path), Value: value}}
-	}
-	for {
-		parent, last, index := document.Parent(path)
-		if index {
-			// An item of a list that is not there cannot be made up.
-			return nil
-		}
-		n, _ := root.Find(parent)
-		if parent == "" || n != nil {
-			if n.IsNull() || n.Len() == 0 && parent != "" {
-				return []seawall.PatchOp{{Op: "replace", Path: document.Pointer(parent), Value: map[string]any{last: value}}}
-			}
-			return []seawall.PatchOp{{Op: "add", Path: document.Pointer(path), Value: value}}
-		}
-		value = map[string]any{last: value}
-		path = parent
-	}
-}
-
-// Remove returns the operations that take away what stands at path, none where
-// nothing does.
-func Remove(root *document.Node, path string) []seawall.PatchOp {
-	if n, _ := root.Find(path); n == nil {
+	steps := parsePath(path)
+	if len(steps) == 0 || root == nil {
 		return nil
 	}
-	return []seawall.PatchOp{{Op: "remove", Path: document.Pointer(path)}}
+	n := root
+	for i, s := range steps {
+		if n.IsNull() && i > 0 {
+			return []seawall.PatchOp{{Op: opAdd, Path: pointerTo(steps[:i]), Value: nestSteps(steps[i:], value)}}
+		}
+		next, possible := s.from(n)
+		switch {
+		case !possible:
+			return nil
+		case next == nil:
+			if n.Kind == document.List {
+				s.name = "-"
+			}
+			at := append(append([]pathStep{}, steps[:i]...), s)
+			return []seawall.PatchOp{{Op: opAdd, Path: pointerTo(at), Value: nestSteps(steps[i+1:], value)}}
+		}
+		n = next
+	}
+	if v, err := normal(value); err == nil && same(n.Value(), v) {
+		return nil
+	}
+	return []seawall.PatchOp{{Op: opReplace, Path: pointerTo(steps), Value: value}}
+}
+
+// Remove returns the operation, relative to root, that removes the value at
+// path, nil if there is none.
+func Remove(root *document.Node, path string) []seawall.PatchOp {
+	steps := parsePath(path)
+	n := root
+	for _, s := range steps {
+		if n, _ = s.from(n); n == nil {
+			return nil
+		}
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	return []seawall.PatchOp{{Op: opRemove, Path: pointerTo(steps)}}
+}
+
+// pathStep is a key or an index.
+type pathStep struct {
+	name  string
+	index bool
+}
+
+// from returns the value that a step leads to, nil if it is absent, and whether
+// it could be added.
+func (s pathStep) from(n *document.Node) (next *document.Node, possible bool) {
+	if n == nil {
+		return nil, false
+	}
+	if !s.index {
+		return n.Get(s.name), n.Kind == document.Map
+	}
+	i, err := strconv.Atoi(s.name)
+	if err != nil || n.Kind != document.List || i < 0 || i > len(n.Items) {
+		return nil, false
+	}
+	if i == len(n.Items) {
+		return nil, true
+	}
+	return n.Items[i], true
+}
+
+// parsePath takes a path such as spec.containers[0].image or
+// labels["app.kubernetes.io/name"] apart.
+func parsePath(path string) []pathStep {
+	var steps []pathStep
+	for path != "" {
+		var s pathStep
+		switch quoteEnd, end := strings.Index(path, `"]`), strings.IndexByte(path, ']'); {
+		case strings.HasPrefix(path, `["`) && quoteEnd > 0:
+			s.name, path = path[2:quoteEnd], path[quoteEnd+2:]
+		case path[0] == '[' && end > 0:
+			s, path = pathStep{path[1:end], true}, path[end+1:]
+		default:
+			cut := strings.IndexAny(path, ".[")
+			if cut <= 0 {
+				cut = len(path)
+			}
+			s.name, path = path[:cut], path[cut:]
+		}
+		path = strings.TrimPrefix(path, ".")
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+func pointerTo(steps []pathStep) string {
+	names := make([]string, len(steps))
+	for i, s := range steps {
+		names[i] = s.name
+	}
+	return joinPointer(names)
+}
+
+// nestSteps wraps v into the maps and lists that steps lead through.
+func nestSteps(steps []pathStep, v any) any {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if steps[i].index {
+			v = []any{v}
+		} else {
+			v = map[string]any{steps[i].name: v}
+		}
+	}
+	return v
 }
