@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,4 +90,84 @@ func TestParseAgreesWithSigs(t *testing.T) {
 		}
 	})
 	t.Logf("compared %d documents", docs)
+}
+
+// difference describes the first place where two trees differ, and is empty
+// if they do not. It is for trees that are too large for package cmp.
+func difference(path string, got, want *Node) string {
+	if got == nil || want == nil {
+		if got == want {
+			return ""
+		}
+		return fmt.Sprintf("%q: got %v, want %v", path, got, want)
+	}
+	a, b := *got, *want
+	a.Items, a.Fields, b.Items, b.Fields = nil, nil, nil, nil
+	if diff := cmp.Diff(b, a); diff != "" || got.Len() != want.Len() {
+		return fmt.Sprintf("%q: %d and %d children (-want +got)\n%s", path, got.Len(), want.Len(), diff)
+	}
+	for i := range got.Items {
+		if diff := difference(Index(path, i), got.Items[i], want.Items[i]); diff != "" {
+			return diff
+		}
+	}
+	for i, f := range got.Fields {
+		w := want.Fields[i]
+		if f.Key != w.Key || f.Pos != w.Pos {
+			return fmt.Sprintf("%q: got key %q at %v, want %q at %v", path, f.Key, f.Pos, w.Key, w.Pos)
+		}
+		if diff := difference(Key(path, f.Key), f.Value, w.Value); diff != "" {
+			return diff
+		}
+	}
+	return ""
+}
+
+// readBoth reads one document on the fast path and with the library.
+func readBoth(text []byte) (fast *Node, accepted bool, slow *Node, err *Error) {
+	limits := Limits{}.orDefault()
+	p := piece{text: text, line: 1, body: text, bodyLine: 1}
+	r := reader{limits: limits, left: limits.Nodes}
+	fast, accepted = r.readFast(p)
+	r = reader{limits: limits, left: limits.Nodes}
+	if err = badEncoding(text, 1); err != nil {
+		return fast, accepted, nil, err
+	}
+	slow, err = r.readLibrary(p)
+	return fast, accepted, slow, err
+}
+
+// comparePaths fails if the fast path accepts a document that the library
+// reads differently, and says whether it accepts it.
+func comparePaths(tb testing.TB, name string, text []byte) bool {
+	tb.Helper()
+	fast, accepted, slow, err := readBoth(text)
+	switch {
+	case !accepted:
+	case err != nil:
+		tb.Errorf("%s: the fast path read %.200s, the library has the error %v", name, fast.AppendJSON(nil), err)
+	default:
+		if diff := difference("", fast, slow); diff != "" {
+			tb.Errorf("%s: the fast path differs from the library at %s", name, diff)
+		}
+	}
+	return accepted
+}
+
+func TestFastPathAgreesWithLibrary(t *testing.T) {
+	var docs, readable, accepted int
+	manifests(t, func(name string, text []byte) {
+		for _, doc := range Parse(text, Limits{}) {
+			docs++
+			if doc.Err == nil {
+				readable++
+			}
+			if comparePaths(t, name, doc.Text) {
+				accepted++
+			} else if doc.Err == nil {
+				t.Logf("slow: %s:%d", name, doc.Start)
+			}
+		}
+	})
+	t.Logf("the fast path took %d of %d documents, %d of them readable", accepted, docs, readable)
 }

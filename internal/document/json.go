@@ -81,7 +81,9 @@ type jsonParser struct {
 }
 
 func newJSONParser(text []byte, line int32, l Limits, left int) *jsonParser {
-	return &jsonParser{text: text, line: line, limits: l, left: left, build: newBuilder(len(text))}
+	p := &jsonParser{text: text, line: line, limits: l, left: left}
+	p.build.expect(len(text) / 16)
+	return p
 }
 
 func (p *jsonParser) fail(format string, args ...any) {

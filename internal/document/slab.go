@@ -1,18 +1,30 @@
 package document
 
 // slab hands out nodes, and room for fields and items, from large
-// allocations.
+// allocations. Documents share what is left of them.
 type slab struct {
 	freeNodes  []Node
 	freeFields []Field
 	freeItems  []*Node
+	// chunk is how many nodes to allocate at once.
+	chunk int
 }
 
-const slabSize = 64
+const (
+	minChunk = 16
+	maxChunk = 4096
+)
+
+// expect sets the size of allocations for a document of so many lines: most
+// lines of a manifest are one field and one node.
+func (s *slab) expect(lines int) {
+	s.chunk = min(max(lines, minChunk), maxChunk)
+}
 
 func (s *slab) node() *Node {
 	if len(s.freeNodes) == 0 {
-		s.freeNodes = make([]Node, slabSize)
+		s.freeNodes = make([]Node, max(s.chunk, minChunk))
+		s.chunk /= 4
 	}
 	n := &s.freeNodes[0]
 	s.freeNodes = s.freeNodes[1:]
@@ -21,7 +33,7 @@ func (s *slab) node() *Node {
 
 func (s *slab) fields(n int) []Field {
 	if n > len(s.freeFields) {
-		s.freeFields = make([]Field, max(n, slabSize))
+		s.freeFields = make([]Field, max(n, s.chunk, minChunk))
 	}
 	out := s.freeFields[:n:n]
 	s.freeFields = s.freeFields[n:]
@@ -30,7 +42,7 @@ func (s *slab) fields(n int) []Field {
 
 func (s *slab) items(n int) []*Node {
 	if n > len(s.freeItems) {
-		s.freeItems = make([]*Node, max(n, slabSize))
+		s.freeItems = make([]*Node, max(n, s.chunk/4, minChunk))
 	}
 	out := s.freeItems[:n:n]
 	s.freeItems = s.freeItems[n:]
@@ -45,9 +57,10 @@ type builder struct {
 	openItems  []*Node
 }
 
-// newBuilder prepares for a text of so many bytes.
-func newBuilder(_ int) builder {
-	return builder{}
+// reset forgets open lists and maps, and prepares for a document.
+func (b *builder) reset(text []byte) {
+	b.openFields, b.openItems = b.openFields[:0], b.openItems[:0]
+	b.expect(int(count(text, '\n')))
 }
 
 func (b *builder) beginMap() (mark int)  { return len(b.openFields) }

@@ -122,6 +122,7 @@ type reader struct {
 	limits Limits
 	left   int // what remains of limits.Nodes
 	docs   []Doc
+	build  builder
 }
 
 // read appends the documents of one piece: one, or several if it is made of
@@ -142,6 +143,9 @@ func (r *reader) read(p piece) {
 }
 
 func (r *reader) readYAML(p piece) (*Node, *Error) {
+	if root, ok := r.readFast(p); ok {
+		return root, nil
+	}
 	if err := badEncoding(p.text, p.line); err != nil {
 		return nil, err
 	}
