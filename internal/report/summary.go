@@ -48,7 +48,7 @@ func (t *tally) verdict() string {
 	case n > 0:
 		fmt.Fprintf(&b, "%s: %s", number(n, noun), t.standing.Words())
 	case t.incomplete > 0:
-		b.WriteString("No "+noun+"s in what could be examined, but not everything could be: this is not a pass")
+		b.WriteString("No " + noun + "s in what could be examined, but not everything could be: this is not a pass")
 	case t.examined() == 0 && t.known+t.suppressed == 0:
 		b.WriteString("Nothing was examined: no check applies to what was read")
 	default:

@@ -133,7 +133,7 @@ func (t *sheet) issue(is *issue, o *Options) {
 	if is.Title != "" {
 		name += "  " + clean(is.Title)
 	}
-	lines := wrap(name, t.width-indent)
+	lines := wrap(name, t.width-indent-1) // two spaces follow the check
 	if head, tail, ok := strings.Cut(lines[0], " "); ok && head == clean(is.Check) {
 		lines[0] = t.paint(bold, head) + "  " + t.paint(faint, strings.TrimSpace(tail))
 	}
