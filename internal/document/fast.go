@@ -177,7 +177,7 @@ func (p *fastParser) atLineEnd() bool {
 // endLine moves to the first token of the lines below. It gives up if
 // something else than a comment is left on this line.
 func (p *fastParser) endLine() {
-	if !p.atLineEnd() {
+	if p.gaveUp || !p.atLineEnd() {
 		p.giveUp()
 		return
 	}
@@ -346,8 +346,7 @@ func (p *fastParser) key() (Field, bool) {
 		p.spaces()
 	} else {
 		end := p.plainEnd()
-		text := strings.TrimRight(p.text[p.i:end], " ")
-		if !startsPlain(c, p.at(p.i+1)) || !p.plainKey(text, &f) {
+		if p.at(end) != ':' || !startsPlain(c, p.at(p.i+1)) || !p.plainKey(strings.TrimRight(p.text[p.i:end], " "), &f) {
 			return f, false
 		}
 		p.i = end

@@ -17,16 +17,9 @@ func (p *fastParser) flow(depth int) *Node {
 func (p *fastParser) flowList(depth int) *Node {
 	n := p.node(List, p.pos(p.i))
 	mark := p.build.beginList()
-	p.i++
-	p.flowSpace()
-	for empty := true; !p.gaveUp && (!empty || p.at(p.i) != ']'); empty = false {
+	for more := p.flowBegin(']'); more; more = p.flowMore(']') {
 		p.build.item(p.flowValue(depth + 1))
-		if !p.flowMore(']') {
-			n.Items = p.build.endList(mark)
-			return n
-		}
 	}
-	p.i++
 	n.Items = p.build.endList(mark)
 	return n
 }
@@ -34,21 +27,26 @@ func (p *fastParser) flowList(depth int) *Node {
 func (p *fastParser) flowMap(depth int) *Node {
 	n := p.node(Map, p.pos(p.i))
 	mark := p.build.beginMap()
-	p.i++
-	p.flowSpace()
-	for empty := true; !p.gaveUp && (!empty || p.at(p.i) != '}'); empty = false {
+	for more := p.flowBegin('}'); more; more = p.flowMore('}') {
 		f := p.flowKey()
 		p.flowSpace()
 		f.Value = p.flowValue(depth + 1)
 		p.build.field(f)
-		if !p.flowMore('}') {
-			p.endMap(n, mark)
-			return n
-		}
 	}
-	p.i++
 	p.endMap(n, mark)
 	return n
+}
+
+// flowBegin moves past an opening bracket, and past the closing one if nothing
+// is between them, in which case it reports false.
+func (p *fastParser) flowBegin(closing byte) bool {
+	p.i++
+	p.flowSpace()
+	if p.at(p.i) == closing {
+		p.i++
+		return false
+	}
+	return !p.gaveUp
 }
 
 // flowSpace skips white space, line breaks and comments.
