@@ -14,7 +14,7 @@ func (l *layout) createKey(m *node, name string, value any) ([]change, error) {
 	}
 	after := &m.entries[l.placeForKey(m)]
 	lines := l.blockStyleAt(m).entryLines(name, value, column)
-	return []change{l.insertLines(l.afterComments(after.value.end, column), lines)}, nil
+	return l.appendLines(after.value, column, lines), nil
 }
 
 // spacesBefore refuses tabs and the like, which have no certain width, before
@@ -65,13 +65,28 @@ func (l *layout) createItem(s *node, i int, value any) ([]change, error) {
 	}
 	lines := l.blockStyleAt(s).itemLines(value, column, gap)
 	if i > 0 {
-		return []change{l.insertLines(l.afterComments(s.entries[i-1].value.end, column), lines)}, nil
+		return l.appendLines(s.entries[i-1].value, column, lines), nil
 	}
 	if l.indentation(first.mark) == spaces(column) {
 		return []change{l.insertLines(l.firstLine(s, 0), lines)}, nil
 	}
 	text := strings.Join(append(lines, spaces(column)), l.newline)[column:]
 	return []change{{first.mark, first.mark, text}}, nil
+}
+
+// appendLines puts lines after those of n, which belongs to an entry in the
+// given column.
+func (l *layout) appendLines(n *node, column int, lines []string) []change {
+	out := []change{l.insertLines(l.afterComments(n.end, column), lines)}
+	for len(n.entries) > 0 && !n.flow {
+		n = n.entries[len(n.entries)-1].value
+	}
+	if n.kind == literal && l.lineEnd(n.end) == len(l.text) {
+		// The string lacks a line break at its end only because the text does.
+		header := strings.TrimRight(string(l.text[n.body:n.header]), "+-") + "-"
+		out = append(out, change{n.body, n.header, header})
+	}
+	return out
 }
 
 // insertLines puts lines before the line that begins at p, or after the last.
@@ -161,20 +176,7 @@ func (l *layout) withoutLines(n *node, first change, from, to int) []change {
 	if n.kind == literal && l.line(n.header) == l.line(n.end) {
 		return []change{first}
 	}
-	return []change{first, l.removeLines(from, to)}
-}
-
-// removeLines removes text[from:to], which begins and ends with a line. A text
-// without a line break at its end stays so.
-func (l *layout) removeLines(from, to int) change {
-	if to == len(l.text) && l.lineStart(to) < to && from > 0 {
-		for _, lineBreak := range []string{"\r\n", "\n"} {
-			if bytes.HasSuffix(l.text[:from], []byte(lineBreak)) {
-				return change{from - len(lineBreak), to, ""}
-			}
-		}
-	}
-	return change{from, to, ""}
+	return []change{first, {from, to, ""}}
 }
 
 // blockLines returns the lines of a block map or list that begins on a line of
@@ -257,7 +259,7 @@ func (l *layout) dropLines(n *node) []change {
 	e := &p.entries[n.index]
 	to := l.afterComments(n.end, l.column(e.start()))
 	if l.indentation(e.start()) == spaces(l.column(e.start())) {
-		return []change{l.removeLines(l.firstLine(p, n.index), to)}
+		return []change{{l.firstLine(p, n.index), to, ""}}
 	}
 	// The entry stands on the line of a dash: what follows moves up there.
 	next := p.entries[n.index+1].start()

@@ -158,7 +158,13 @@ func TestApply(t *testing.T) {
 			name: "remove-last-line-without-newline",
 			in:   "a: 1\nb: 2",
 			ops:  []seawall.PatchOp{remove("/b")},
-			want: "a: 1",
+			want: "a: 1\n",
+		},
+		{
+			name: "block-scalar-without-newline",
+			in:   "a:\n  b: |\n    text",
+			ops:  []seawall.PatchOp{add("/c", 1)},
+			want: "a:\n  b: |-\n    text\nc: 1",
 		},
 		{
 			name: "crlf-and-bom",
