@@ -97,6 +97,8 @@ type Finding struct {
 	Refs []string  `json:"refs,omitempty"`
 	// Suppressed is set when somebody accepted this finding.
 	Suppressed *Suppression `json:"suppressed,omitempty"`
+	// Known is set when the baseline holds this finding already.
+	Known bool `json:"known,omitempty"`
 }
 
 // Subject names the object, and within it the container or image, that a

@@ -39,3 +39,27 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	return map[string]check.Func{}
 }
+
+//go:embed frameworks
+var frameworks embed.FS
+
+// Frameworks returns the frameworks, sorted by file name.
+func Frameworks() ([]check.Framework, error) {
+	names, err := fs.Glob(frameworks, "frameworks/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing the frameworks: %w", err)
+	}
+	out := make([]check.Framework, 0, len(names))
+	for _, name := range names {
+		text, err := frameworks.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the framework %s: %w", path.Base(name), err)
+		}
+		f, err := check.ParseFramework("checks/"+name, text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *f)
+	}
+	return out, nil
+}

@@ -2,12 +2,17 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/cel/environment"
+
+	"seawall.io/seawall/internal/cluster"
 )
 
 // NewestMinor is the newest Kubernetes minor version whose rules Seawall
@@ -32,10 +37,11 @@ var variables = []struct {
 
 // newEnv returns Kubernetes' own CEL environment with a rule's variables.
 func newEnv() (*cel.Env, error) {
-	opts := make([]cel.EnvOption, 0, len(variables))
+	opts := make([]cel.EnvOption, 0, len(variables)+1)
 	for _, v := range variables {
 		opts = append(opts, cel.Variable(v.name, v.typ))
 	}
+	opts = append(opts, pathFunction())
 	base := environment.MustBaseEnvSet(version.MajorMinor(1, NewestMinor))
 	set, err := base.Extend(environment.VersionedOptions{
 		IntroducedVersion: version.MajorMinor(1, 0),
@@ -47,18 +53,88 @@ func newEnv() (*cel.Env, error) {
 	return set.StoredExpressionsEnv(), nil
 }
 
+// cleanPath is the one function that rules have beyond those of Kubernetes. It
+// yields the shortest name of an absolute path on a Linux node: //, /. and /..
+// are resolved, a trailing / is cut, and /var/run, which is a link there, is
+// /run. The API server refuses .. in paths of the node, so that in an admission
+// policy "/" + path.split("/").filter(s, s != "" && s != ".").join("/") does as
+// much.
+const cleanPath = "cleanPath"
+
+func pathFunction() cel.EnvOption {
+	return cel.Function(cleanPath, cel.Overload("cleanPath_string", []*cel.Type{cel.StringType}, cel.StringType,
+		cel.UnaryBinding(func(v ref.Val) ref.Val {
+			text, ok := v.(types.String)
+			if !ok {
+				return types.MaybeNoSuchOverloadErr(v)
+			}
+			return types.String(nodePath(string(text)))
+		})))
+}
+
+func nodePath(p string) string {
+	p = path.Clean("/" + p)
+	if p == "/var/run" || strings.HasPrefix(p, "/var/run/") {
+		return strings.TrimPrefix(p, "/var")
+	}
+	return p
+}
+
 // program is a compiled rule.
 type program struct {
-	when    cel.Program // nil: always
-	deny    cel.Program
+	when    *code // nil: always
+	deny    *code
 	message []segment
-	patches []cel.Program // parallel to Rule.Patches; nil where Value is used
+	patches []*code // parallel to Rule.Patches; nil where Value is used
+	guards  []*code // likewise; nil where the patch has no condition
+}
+
+// code is a compiled expression. Most are only ever run on the fast path, so
+// cel-go plans its own program when it is first asked.
+type code struct {
+	fast fastFunc // nil where the fast path does not know the expression
+	env  *cel.Env
+	ast  *cel.Ast
+	once sync.Once
+	prog cel.Program
+	err  error
+}
+
+// eval evaluates an expression on a target.
+func (c *code) eval(t *target) (ref.Val, error) {
+	if c.fast != nil {
+		t.steps = 0
+		if v := c.fast(t).val(); v != nil {
+			return v, nil
+		}
+	}
+	return c.slow(t)
+}
+
+// slow evaluates an expression by cel-go.
+func (c *code) slow(t *target) (ref.Val, error) {
+	c.once.Do(func() { c.prog, c.err = c.env.Program(c.ast) })
+	if c.err != nil {
+		return nil, c.err
+	}
+	v, _, err := c.prog.Eval(t)
+	return v, err //nolint:wrapcheck // the caller says what was judged
+}
+
+// truth is eval for conditions, without the detour over CEL's own values.
+func (c *code) truth(t *target) (holds, sure bool) {
+	if c.fast == nil {
+		return false, false
+	}
+	t.steps = 0
+	v := c.fast(t)
+	return v.i != 0, v.kind == fastBool
 }
 
 // segment is a piece of a message: text, or an expression's value.
 type segment struct {
 	text string
-	expr cel.Program
+	expr *code
 }
 
 // compile prepares a rule's expressions. Errors name the field, and the line
@@ -77,8 +153,13 @@ func compile(env *cel.Env, r *Rule) (*program, error) {
 	if p.message, err = compileMessage(env, r.Message); err != nil {
 		return nil, err
 	}
-	p.patches = make([]cel.Program, len(r.Patches))
+	p.patches, p.guards = make([]*code, len(r.Patches)), make([]*code, len(r.Patches))
 	for i, patch := range r.Patches {
+		if patch.When != "" {
+			if p.guards[i], err = expression(env, "fix: when", patch.When, cel.BoolType); err != nil {
+				return nil, err
+			}
+		}
 		if patch.Expr == "" {
 			continue
 		}
@@ -89,7 +170,7 @@ func compile(env *cel.Env, r *Rule) (*program, error) {
 	return p, nil
 }
 
-func expression(env *cel.Env, field, text string, want ...*cel.Type) (cel.Program, error) {
+func expression(env *cel.Env, field, text string, want ...*cel.Type) (*code, error) {
 	ast, issues := env.Compile(text)
 	if issues != nil && issues.Err() != nil {
 		return nil, fmt.Errorf("%s does not compile: %w", field, issues.Err())
@@ -102,11 +183,7 @@ func expression(env *cel.Env, field, text string, want ...*cel.Type) (cel.Progra
 	if !ok {
 		return nil, fmt.Errorf("%s yields %s, want %s", field, got, want[0])
 	}
-	prog, err := env.Program(ast)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", field, err)
-	}
-	return prog, nil
+	return &code{fast: compileFast(ast), env: env, ast: ast}, nil
 }
 
 // compileMessage cuts a message at its {expressions}.
@@ -147,4 +224,30 @@ func matchingBrace(text string) int {
 		}
 	}
 	return -1
+}
+
+// Match is a CEL condition on an object, such as that of an exception.
+type Match struct{ prog *code }
+
+// NewMatch compiles a condition. It sees the variable object and yields a bool.
+func NewMatch(expr string) (*Match, error) {
+	env, err := newEnv()
+	if err != nil {
+		return nil, err
+	}
+	prog, err := expression(env, "match", expr, cel.BoolType)
+	if err != nil {
+		return nil, err
+	}
+	return &Match{prog}, nil
+}
+
+// Matches says whether the condition holds for an object. An expression that
+// meets an absent field is an error, and so no match.
+func (m *Match) Matches(o *cluster.Object) (bool, error) {
+	v, err := m.prog.eval(&target{minor: NewestMinor, object: o})
+	if err != nil {
+		return false, fmt.Errorf("judging match on %s: %w", o.Subject(), err)
+	}
+	return v == types.True, nil
 }

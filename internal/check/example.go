@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 
 	"seawall.io/seawall"
@@ -19,7 +20,7 @@ func (s *Set) Outcome(id string, e *Example) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var out Result
+	out := Result{minor: e.minor()}
 	for _, o := range snap.Objects {
 		var templates []cluster.PodTemplate
 		if snap.Controller(o) == nil {
@@ -41,8 +42,26 @@ func (s *Set) Outcome(id string, e *Example) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// wholeMark begins an example that is to be judged as a whole cluster.
-const wholeMark = "# whole"
+// The marks that the first line of an example may have: wholeMark where it is
+// to be judged as a whole cluster, minorMark and a number where for that minor
+// version of Kubernetes and not for the newest.
+const (
+	wholeMark = "# whole"
+	minorMark = "# minor "
+)
+
+func (e *Example) minor() int64 {
+	line, _, _ := strings.Cut(string(e.Text), "\n")
+	text, ok := strings.CutPrefix(line, minorMark)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 func (e *Example) snapshot() (*cluster.Snapshot, error) {
 	var objects []*cluster.Object

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -20,18 +19,17 @@ import (
 
 // Result is what judging yielded.
 type Result struct {
-	Findings   []seawall.Finding
+	Findings []seawall.Finding
+	// Objects holds the object of each finding, in the same order.
+	Objects    []*cluster.Object
 	Incomplete []seawall.Incomplete
-	// Examined counts judgements by rule: objects, templates or containers that
-	// the rule looked at, whatever it found.
-	Examined map[string]int
+
+	minor int64 // of an example, in place of the set's
 }
 
-func (r *Result) examined(id string, n int) {
-	if r.Examined == nil {
-		r.Examined = map[string]int{}
-	}
-	r.Examined[id] += n
+func (r *Result) add(f seawall.Finding, o *cluster.Object) {
+	r.Findings = append(r.Findings, f)
+	r.Objects = append(r.Objects, o)
 }
 
 // Object judges one object by all rules that need no other object. templates
@@ -40,6 +38,9 @@ func (r *Result) examined(id string, n int) {
 // object at all.
 func (s *Set) Object(o *cluster.Object, templates []cluster.PodTemplate, out *Result) (examined bool) {
 	t := target{minor: s.minor, object: o}
+	if out.minor != 0 {
+		t.minor = out.minor
+	}
 	for _, key := range kindKeys(o) {
 		if key == "" {
 			continue
@@ -80,14 +81,13 @@ func (s *Set) judge(a *active, t *target, root *document.Node, path string, out 
 		})
 		return
 	}
-	t.params, t.path, t.item = a.Params, path, nil
-	out.examined(a.ID, 1)
+	t.params, t.path, t.item = a.params, path, nil
 	if a.Each == "" {
 		s.decide(a, prog, t, out)
 		return
 	}
 	list, _ := root.Find(a.Each)
-	base := join(path, a.Each)
+	base := join(t.base(a.Each))
 	for i, item := range list.List() {
 		t.item, t.path = item, document.Index(base, i)
 		s.decide(a, prog, t, out)
@@ -97,7 +97,7 @@ func (s *Set) judge(a *active, t *target, root *document.Node, path string, out 
 // decide evaluates a rule on the target and adds a finding for each offence.
 func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 	if prog.when != nil {
-		v, _, err := prog.when.Eval(t)
+		v, err := prog.when.eval(t)
 		if err != nil {
 			out.Incomplete = append(out.Incomplete, unjudged(a, t, err))
 			return
@@ -106,7 +106,13 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 			return
 		}
 	}
-	v, _, err := prog.deny.Eval(t)
+	if holds, sure := prog.deny.truth(t); sure {
+		if holds {
+			out.add(finding(a, prog, t, ""), t.object)
+		}
+		return
+	}
+	v, err := prog.deny.eval(t)
 	if err != nil {
 		out.Incomplete = append(out.Incomplete, unjudged(a, t, err))
 		return
@@ -114,11 +120,11 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 	switch v := v.(type) {
 	case types.Bool:
 		if v {
-			out.Findings = append(out.Findings, finding(a, prog, t, ""))
+			out.add(finding(a, prog, t, ""), t.object)
 		}
 	case traits.Lister:
 		for it := v.Iterator(); it.HasNext() == types.True; {
-			out.Findings = append(out.Findings, finding(a, prog, t, text(it.Next())))
+			out.add(finding(a, prog, t, text(it.Next())), t.object)
 		}
 	default:
 		out.Incomplete = append(out.Incomplete, unjudged(a, t, fmt.Errorf("deny yields %s, want bool or a list", v.Type().TypeName())))
@@ -155,9 +161,25 @@ func newFinding(r *Rule, o *cluster.Object) seawall.Finding {
 	}
 }
 
-// causePath is the path of the offence in the object.
+// causePath is the path of the offence in the object: of several that the rule
+// names, the first that exists there, or else the first.
 func causePath(a *active, t *target, offender string) string {
-	base, at := t.base(a.At)
+	first := ""
+	for i, at := range strings.Split(a.At, "|") {
+		path := t.where(strings.TrimSpace(at), offender)
+		if n, _ := t.object.Root.Find(path); n != nil {
+			return path
+		}
+		if i == 0 {
+			first = path
+		}
+	}
+	return first
+}
+
+// where resolves one path of a rule.
+func (t *target) where(at, offender string) string {
+	base, at := t.base(at)
 	before, after, starred := strings.Cut(at, "[*]")
 	if !starred {
 		return join(base, at)
@@ -212,7 +234,7 @@ func message(segments []segment, t *target, offender string) string {
 			b.WriteString(strings.ReplaceAll(s.text, "%s", offender))
 			continue
 		}
-		v, _, err := s.expr.Eval(t)
+		v, err := s.expr.eval(t)
 		if err != nil {
 			// The offence stands whether or not its message can be made.
 			b.WriteString("?")
@@ -246,11 +268,16 @@ func text(v ref.Val) string {
 }
 
 // fixes turns a rule's patches into operations on the whole object. A patch
-// whose value cannot be made is left out with all others of the rule: half a
-// fix is none.
+// whose value cannot be made, or whose condition does not hold, is left out with
+// all others of the rule: half a fix is none.
 func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 	var ops []seawall.PatchOp
 	for i, p := range a.Patches {
+		if prog.guards[i] != nil {
+			if v, err := prog.guards[i].eval(t); err != nil || v != types.True {
+				return nil
+			}
+		}
 		base, rest := t.base(p.Path)
 		path := join(base, rest)
 		if p.Op == "remove" {
@@ -269,8 +296,8 @@ func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 	return ops
 }
 
-func patchValue(prog cel.Program, t *target) (any, error) {
-	v, _, err := prog.Eval(t)
+func patchValue(prog *code, t *target) (any, error) {
+	v, err := prog.eval(t)
 	if err != nil {
 		return nil, err
 	}
@@ -361,29 +388,16 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 			continue
 		}
 		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a.Rule}
+		if out.minor != 0 {
+			in.Minor = int(out.minor)
+		}
 		a.fn(in)
-		out.examined(a.ID, s.candidates(a, snap))
 		for _, h := range in.hits {
-			out.Findings = append(out.Findings, h.finding(a.Rule))
+			out.add(h.finding(a.Rule), h.Object)
 		}
 		out.Incomplete = append(out.Incomplete, in.holes...)
 		return
 	}
-}
-
-// candidates counts the objects of the kinds that a rule examines.
-func (s *Set) candidates(a *active, snap *cluster.Snapshot) int {
-	if a.Scope() != ScopeObject {
-		return len(snap.Templates())
-	}
-	n := 0
-	for _, kind := range a.Match {
-		if i := strings.IndexByte(kind, '/'); i >= 0 {
-			kind = kind[i+1:]
-		}
-		n += len(snap.Kind(kind))
-	}
-	return n
 }
 
 func (h *Hit) finding(r *Rule) seawall.Finding {
@@ -401,15 +415,16 @@ func (h *Hit) finding(r *Rule) seawall.Finding {
 	return f
 }
 
-// Examines says whether any rule of the set that looks across objects names
-// the object's kind.
-func (s *Set) Examines(o *cluster.Object) bool {
+// Examines says whether the rule looks at the object, which embeds pods or does
+// not.
+func (r *Rule) Examines(o *cluster.Object, embedsPods bool) bool {
+	if r.Scope() != ScopeObject {
+		return embedsPods
+	}
 	keys := kindKeys(o)
-	for _, a := range s.funcs {
-		for _, kind := range a.Match {
-			if kind == keys[0] || kind == keys[1] {
-				return true
-			}
+	for _, kind := range r.Match {
+		if kind == "*" || kind == keys[0] || kind == keys[1] {
+			return true
 		}
 	}
 	return false
@@ -419,7 +434,7 @@ func (s *Set) Examines(o *cluster.Object) bool {
 func (s *Set) Unmet() []seawall.Incomplete {
 	out := make([]seawall.Incomplete, 0, len(s.needs))
 	for _, a := range s.needs {
-		out = append(out, seawall.Incomplete{Check: a.ID, Reason: "not evaluated: needs " + a.Needs})
+		out = append(out, seawall.Incomplete{Check: a.ID, Reason: "needs " + a.Needs})
 	}
 	return out
 }

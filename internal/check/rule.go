@@ -54,6 +54,7 @@ type PatchTemplate struct {
 	Path  string
 	Value any
 	Expr  string // CEL that yields the value
+	When  string // CEL; where it is not true, the rule offers no fix
 }
 
 // Example is a set of objects that must pass, or must fail in the wanted way.
@@ -197,7 +198,7 @@ func (r *Rule) setField(key string, v *document.Node) error {
 		for _, item := range v.List() {
 			p := PatchTemplate{
 				Op: item.Get("op").Str(), Path: item.Get("path").Str(),
-				Value: item.Get("value").Value(), Expr: item.Get("expr").Str(),
+				Value: item.Get("value").Value(), Expr: item.Get("expr").Str(), When: item.Get("when").Str(),
 			}
 			if (p.Op != "set" && p.Op != "remove") || p.Path == "" {
 				return fmt.Errorf("want op: set or remove, and a path")

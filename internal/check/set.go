@@ -9,6 +9,7 @@ import (
 	"github.com/google/cel-go/cel"
 
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 )
 
 // Set is a choice of rules, ready to judge. It is safe for many goroutines.
@@ -33,10 +34,11 @@ type Set struct {
 // of three files compiles only what those three need.
 type active struct {
 	*Rule
-	fn   Func
-	once sync.Once
-	prog *program
-	err  error
+	fn     Func
+	params *document.Node
+	once   sync.Once
+	prog   *program
+	err    error
 }
 
 // Options choose how a Set judges.
@@ -66,7 +68,7 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		a := &active{Rule: r}
+		a := &active{Rule: r, params: document.FromValue(paramsOf(r))}
 		if r.Func != "" {
 			if a.fn = o.Funcs[r.Func]; a.fn == nil {
 				return nil, fmt.Errorf("%s: no function is called %q", r.File, r.Func)
@@ -75,6 +77,14 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 		s.add(a)
 	}
 	return s, nil
+}
+
+// paramsOf returns a rule's parameters, an empty map where it has none.
+func paramsOf(r *Rule) map[string]any {
+	if r.Params == nil {
+		return map[string]any{}
+	}
+	return r.Params
 }
 
 // withParams returns the rule with parameters changed, and refuses those that

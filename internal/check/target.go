@@ -14,7 +14,7 @@ import (
 // the rule's expressions: cel-go asks it for variables by name.
 type target struct {
 	minor     int64
-	params    map[string]any
+	params    *document.Node
 	object    *cluster.Object
 	pod       *cluster.PodTemplate
 	container *cluster.Container
@@ -24,6 +24,10 @@ type target struct {
 	// image is taken apart when first asked for.
 	image   *document.Node
 	imageOf *cluster.Container
+	// vars are the variables of loops in scope, and steps the turns taken, of the
+	// fast path.
+	vars  [maxFastVars]fastValue
+	steps int
 }
 
 // ResolveName implements cel.Activation.
@@ -50,22 +54,29 @@ func (t *target) ResolveName(name string) (any, bool) {
 	case "item":
 		return value(t.item), t.item != nil
 	case "image":
-		if t.container != nil {
-			if t.imageOf != t.container {
-				t.image, t.imageOf = imageNode(ParseImage(t.container.Image())), t.container
-			}
-			return value(t.image), true
+		if n := t.imageParts(); n != nil {
+			return value(n), true
 		}
 	case "minor":
 		return types.Int(t.minor), true
 	case "params":
-		return t.params, true
+		return value(t.params), true
 	}
 	return nil, false
 }
 
 // Parent implements cel.Activation.
 func (t *target) Parent() cel.Activation { return nil }
+
+func (t *target) imageParts() *document.Node {
+	if t.container == nil {
+		return nil
+	}
+	if t.imageOf != t.container {
+		t.image, t.imageOf = imageNode(ParseImage(t.container.Image())), t.container
+	}
+	return t.image
+}
 
 // Image is an image reference taken apart.
 type Image struct{ Registry, Repository, Tag, Digest string }

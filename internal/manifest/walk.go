@@ -122,7 +122,9 @@ var skippedFolders = map[string]bool{".git": true, "node_modules": true}
 var kustomizationFiles = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // IsKustomization says whether a file is a kustomization's own.
-func IsKustomization(name string) bool { return slices.Contains(kustomizationFiles, filepath.Base(name)) }
+func IsKustomization(name string) bool {
+	return slices.Contains(kustomizationFiles, filepath.Base(name))
+}
 
 func hasFile(entries []fs.DirEntry, name string) bool {
 	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name && !e.IsDir() })

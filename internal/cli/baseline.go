@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"seawall.io/seawall"
+)
+
+// baseline is the findings of an earlier report, by ID.
+type baseline map[string]bool
+
+// readBaseline reads a JSON report. No name is no baseline.
+func readBaseline(name string) (baseline, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // a nil baseline knows nothing
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the baseline: %w: write one with `seawall scan TARGET -o json=%s`", err, name)
+	}
+	var r struct {
+		Findings *[]struct {
+			ID string `json:"id"`
+		} `json:"findings"`
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("baseline %s is no JSON report: %w", name, err)
+	}
+	if r.Findings == nil {
+		return nil, fmt.Errorf("baseline %s is no report of `seawall scan -o json`: it has no findings", name)
+	}
+	b := make(baseline, len(*r.Findings))
+	for _, f := range *r.Findings {
+		b[f.ID] = true
+	}
+	return b, nil
+}
+
+// mark marks the findings that the baseline holds, and warns when it holds some
+// that are gone.
+func (b baseline) mark(r *seawall.Report, name string) {
+	if b == nil {
+		return
+	}
+	here := make(map[string]bool, len(r.Findings))
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Known = b[f.ID]
+		here[f.ID] = true
+	}
+	gone := 0
+	for id := range b {
+		if !here[id] {
+			gone++
+		}
+	}
+	if gone > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %d of its %d findings are gone: write the baseline anew so that they cannot come back unseen", name, gone, len(b)))
+	}
+}

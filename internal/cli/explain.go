@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"seawall.io/seawall/internal/check"
+)
+
+func newExplain(env *Env) *cobra.Command {
+	var dirs []string
+	cmd := &cobra.Command{
+		Use:     "explain CHECK",
+		Short:   "Say what a check looks for, why, and how to fix what it finds",
+		Example: "  seawall explain privileged-container",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := configure(env, cmd, nil); err != nil {
+				return err
+			}
+			rules, _, err := loadChecks(dirs)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(rules, func(r *check.Rule) bool { return r.ID == args[0] })
+			if i < 0 {
+				return fmt.Errorf("no check is called %q%s", args[0], similar(rules, args[0]))
+			}
+			explain(env.Stdout, rules[i])
+			return nil
+		},
+	}
+	cmd.Flags().StringSliceVar(&dirs, "checks", nil, "a folder of your own checks (repeatable)")
+	return cmd
+}
+
+// similar names checks whose IDs share a word with a name that is none.
+func similar(rules []*check.Rule, name string) string {
+	var near []string
+	for _, r := range rules {
+		for word := range strings.SplitSeq(name, "-") {
+			if len(word) > 3 && strings.Contains(r.ID, word) {
+				near = append(near, r.ID)
+				break
+			}
+		}
+	}
+	if len(near) == 0 || len(near) > 12 {
+		return ": `seawall check list` names them all"
+	}
+	return ": did you mean " + strings.Join(near, ", ") + "?"
+}
+
+func explain(w io.Writer, r *check.Rule) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\n\n", r.ID, strings.Repeat("=", len(r.ID)))
+	fmt.Fprintf(&b, "%s (%s)\n\n%s\n\nFix: %s\n\n", r.Title, r.Severity, r.Why, r.Fix)
+	fmt.Fprintf(&b, "Looks at:   %s\n", strings.Join(r.Match, ", "))
+	fmt.Fprintf(&b, "Phase:      %s\n", r.Phase)
+	if r.Off {
+		b.WriteString("Default:    off; runs when --check, a framework or seawall.yaml asks for it\n")
+	}
+	if r.Needs != "" {
+		fmt.Fprintf(&b, "Needs:      %s\n", r.Needs)
+	}
+	for _, name := range sortedKeys(r.Params) {
+		fmt.Fprintf(&b, "Parameter:  %s = %v\n", name, r.Params[name])
+	}
+	if len(r.Refs) > 0 {
+		fmt.Fprintf(&b, "References: %s\n", strings.Join(r.Refs, ", "))
+	}
+	if r.Deny != "" {
+		fmt.Fprintf(&b, "Rule:       %s\n", strings.ReplaceAll(r.Deny, "\n", "\n            "))
+	}
+	for _, e := range r.Examples {
+		verdict := "Passes"
+		if e.Fail {
+			verdict = "Fails"
+		}
+		fmt.Fprintf(&b, "\n%s (%s):\n\n%s\n", verdict, e.Name, indent(string(e.Text)))
+	}
+	io.WriteString(w, b.String()) //nolint:errcheck,gosec // standard output has no one to tell
+}
+
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

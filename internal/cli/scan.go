@@ -1,0 +1,277 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/exception"
+	"seawall.io/seawall/internal/helm"
+	"seawall.io/seawall/internal/kube"
+	"seawall.io/seawall/internal/report"
+	"seawall.io/seawall/internal/scan"
+)
+
+// scanFlags are the flags that choose what is scanned and by which checks; scan
+// and fix share them.
+type scanFlags struct {
+	severity   string
+	frameworks []string
+	checks     []string // --check
+	checkDirs  []string // --checks
+	exceptions string
+	namespace  string
+	kubeconfig string
+	context    string
+	allContext bool
+	pssVersion string
+	exclude    []string
+	values     []string
+	set        []string
+	setString  []string
+	quiet      bool
+}
+
+func (s *scanFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&s.severity, "severity", "low", "leave out checks below this severity: critical, high, medium, low")
+	f.StringSliceVar(&s.frameworks, "framework", nil, "judge by this framework only (repeatable); `seawall frameworks` lists them")
+	f.StringSliceVar(&s.checks, "check", nil, "run only checks with this name, in which * stands for anything (repeatable)")
+	f.StringSliceVar(&s.checkDirs, "checks", nil, "a folder of your own checks and ValidatingAdmissionPolicies (repeatable)")
+	f.StringVar(&s.exceptions, "exceptions", "", "a file of accepted findings")
+	f.StringVarP(&s.namespace, "namespace", "n", "", "examine this namespace only")
+	f.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file for cluster targets (default: $KUBECONFIG, then ~/.kube/config)")
+	f.StringVar(&s.context, "context", "", "context of the kubeconfig for cluster targets")
+	f.BoolVar(&s.allContext, "all-contexts", false, "scan the clusters of all contexts of the kubeconfig")
+	f.StringVar(&s.pssVersion, "pss-version", "", "Kubernetes version to judge for, such as v1.34 (default: the cluster's own, or the newest known)")
+	f.StringSliceVar(&s.exclude, "exclude", nil, "leave out files and folders whose path matches, such as testdata or deploy/*.yaml (repeatable)")
+	f.StringSliceVarP(&s.values, "values", "f", nil, "values file for Helm charts (repeatable)")
+	f.StringArrayVar(&s.set, "set", nil, "value for Helm charts, as in helm --set (repeatable)")
+	f.StringArrayVar(&s.setString, "set-string", nil, "value for Helm charts that is always a string (repeatable)")
+	f.BoolVarP(&s.quiet, "quiet", "q", false, "print nothing but the report")
+	f.Bool("offline", true, "use no network; scanning files and snapshots never does")
+}
+
+// options turns flags and configuration into what the service takes.
+func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Options, error) {
+	o := &scan.Options{
+		Version: Version(), Targets: targets, Stdin: env.Stdin,
+		Params: c.params, Today: env.Now().UTC().Format("2006-01-02"),
+		Namespace: s.namespace, AllContexts: s.allContext, Exclude: s.exclude,
+		Kube: kube.Options{Kubeconfig: s.kubeconfig, Context: s.context, UserAgent: "seawall/" + Version()},
+		Helm: helm.Options{Values: s.values, Set: s.set, SetString: s.setString, Namespace: s.namespace},
+	}
+	var err error
+	if o.Choice.Severity, err = seawall.ParseSeverity(s.severity); err != nil {
+		return nil, fmt.Errorf("--severity: %w", err)
+	}
+	if o.Minor, err = parseMinor(s.pssVersion); err != nil {
+		return nil, err
+	}
+	if o.Rules, o.Funcs, err = loadChecks(s.checkDirs); err != nil {
+		return nil, err
+	}
+	if o.Choice.Frameworks, err = chooseFrameworks(s.frameworks); err != nil {
+		return nil, err
+	}
+	o.Choice.Globs, o.Choice.Enable, o.Choice.Disable = s.checks, c.enable, c.disable
+	if s.exceptions != "" {
+		text, err := os.ReadFile(s.exceptions)
+		if err != nil {
+			return nil, fmt.Errorf("reading the exceptions: %w", err)
+		}
+		if o.Exceptions, err = exception.ParseList(filepath.ToSlash(s.exceptions), text); err != nil {
+			return nil, err //nolint:wrapcheck // it names the file and the line
+		}
+	}
+	if env.StderrTerminal && !s.quiet {
+		o.Progress = progress(env.Stderr)
+	}
+	return o, nil
+}
+
+func newScan(env *Env) *cobra.Command {
+	var (
+		s               scanFlags
+		outputs         []string
+		failOn          string
+		baseline        string
+		allowIncomplete bool
+	)
+	cmd := &cobra.Command{
+		Use:   "scan TARGET...",
+		Short: "Find misconfigurations in manifests, charts, kustomizations, clusters and snapshots",
+		Long: `Find misconfigurations in manifests, charts, kustomizations, clusters and snapshots.
+
+A TARGET is a file or folder, - for standard input, cluster or cluster:CONTEXT
+for a live cluster (read only), or snapshot:FILE.
+
+Exit code: 0 nothing at or above --fail-on; 1 findings at or above it; 2 the
+command or the job failed; 3 nothing at or above it, but something could not be
+read or judged (0 with --allow-incomplete).
+
+Flags may also stand in seawall.yaml, looked for from the first target upwards,
+and in the environment as SEAWALL_FAIL_ON and so on.`,
+		Example: `  seawall scan deploy/
+  seawall scan chart/ --set image.tag=v2 -o sarif=seawall.sarif -o table
+  seawall scan cluster --framework pss-restricted --namespace shop
+  kubectl kustomize prod | seawall scan -`,
+		Args: needTarget,
+		RunE: func(cmd *cobra.Command, targets []string) error {
+			c, err := configure(env, cmd, targets)
+			if err != nil {
+				return err
+			}
+			o, err := s.options(env, c, targets)
+			if err != nil {
+				return err
+			}
+			threshold, err := seawall.ParseSeverity(failOn)
+			if err != nil {
+				return fmt.Errorf("--fail-on: %w", err)
+			}
+			out, err := parseOutputs(outputs)
+			if err != nil {
+				return err
+			}
+			known, err := readBaseline(baseline)
+			if err != nil {
+				return err
+			}
+			result, err := scan.Run(cmd.Context(), *o)
+			if err != nil {
+				return err //nolint:wrapcheck // the service says what it was doing
+			}
+			known.mark(result.Report, baseline)
+			if err := writeReports(cmd.Context(), env, out, result, o); err != nil {
+				return err
+			}
+			return verdict(result.Report, threshold, allowIncomplete)
+		},
+	}
+	f := cmd.Flags()
+	s.register(f)
+	f.StringArrayVarP(&outputs, "output", "o", []string{"table"}, "FORMAT or FORMAT=FILE: "+strings.Join(report.Formats(), ", ")+" (repeatable)")
+	f.StringVar(&failOn, "fail-on", "high", "exit with 1 on findings at or above this severity: critical, high, medium, low, none")
+	f.StringVar(&baseline, "baseline", "", "a JSON report of an earlier scan: fail only on what is new since")
+	f.BoolVar(&allowIncomplete, "allow-incomplete", false, "exit with 0 even if something could not be read or judged")
+	return cmd
+}
+
+func needTarget(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("name a target: a file, a folder, -, cluster or snapshot:FILE")
+	}
+	return nil
+}
+
+// verdict turns a report into the exit code.
+func verdict(r *seawall.Report, failOn seawall.Severity, allowIncomplete bool) error {
+	if failOn != seawall.None && slices.ContainsFunc(r.Findings, func(f seawall.Finding) bool {
+		return f.Severity >= failOn && f.Suppressed == nil && !f.Known
+	}) {
+		return &exitError{code: exitFindings}
+	}
+	if len(r.Coverage.Incomplete) > 0 && !allowIncomplete {
+		return &exitError{code: exitIncomplete}
+	}
+	return nil
+}
+
+// output is one place to write a report to.
+type output struct{ format, file string }
+
+func parseOutputs(flags []string) ([]output, error) {
+	var out []output
+	toStdout := 0
+	for _, text := range flags {
+		format, file, _ := strings.Cut(text, "=")
+		if !slices.Contains(report.Formats(), format) {
+			return nil, fmt.Errorf("output format %q: want %s", format, strings.Join(report.Formats(), ", "))
+		}
+		if file == "" || file == "-" {
+			file = ""
+			if toStdout++; toStdout > 1 {
+				return nil, fmt.Errorf("only one report can go to standard output: give the others a file, as in -o sarif=seawall.sarif")
+			}
+		}
+		out = append(out, output{format, file})
+	}
+	return out, nil
+}
+
+func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Result, o *scan.Options) error {
+	docs := map[string][2]string{}
+	for _, rule := range o.Rules {
+		docs[rule.ID] = [2]string{rule.Why, rule.Fix}
+	}
+	opts := report.Options{
+		Source: r.Source(),
+		Doc:    func(check string) (string, string) { return docs[check][0], docs[check][1] },
+	}
+	if wd, err := os.Getwd(); err == nil {
+		opts.Dir = filepath.ToSlash(wd)
+	}
+	for _, out := range outputs {
+		if err := ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // the user interrupted
+		}
+		if out.file == "" {
+			opts.Color = env.StdoutTerminal && env.Getenv("NO_COLOR") == ""
+			opts.Width = env.Width
+			if err := report.Write(env.Stdout, out.format, r.Report, opts); err != nil {
+				return err //nolint:wrapcheck // it names the format
+			}
+			continue
+		}
+		opts.Color = false
+		if err := writeFile(out.file, func(w io.Writer) error {
+			return report.Write(w, out.format, r.Report, opts)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(name string, write func(io.Writer) error) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when all went well
+	if err := write(tmp); err != nil {
+		tmp.Close() //nolint:errcheck,gosec // the first error is the one to tell
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := tmp.Chmod(0o644); err != nil { //nolint:gosec // a report is for others to read
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := tmp.Close(); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := os.Rename(tmp.Name(), name); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+// parseMinor reads v1.34, 1.34, 1.34.2 or latest as a minor version.
+func parseMinor(text string) (int, error) {
+	if text == "" || text == "latest" {
+		return 0, nil
+	}
+	minor := kube.Minor(text)
+	if minor == 0 {
+		return 0, fmt.Errorf("--pss-version %q: want a Kubernetes version such as v1.34, or latest", text)
+	}
+	return minor, nil
+}

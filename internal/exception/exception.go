@@ -1,0 +1,372 @@
+// Package exception marks findings that somebody accepted: through a comment
+// beside the line, an annotation on the object, or a file of exceptions. It
+// never drops a finding, and it warns of exceptions that have expired or that
+// no longer accept anything.
+package exception
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
+)
+
+// Annotation is the annotation that accepts findings of its object: a JSON
+// list of {"check","container","reason","expires"}.
+const Annotation = "seawall.io/ignore"
+
+// marker begins an accepting comment.
+const marker = "seawall:ignore"
+
+// entry is one exception, wherever it was written.
+type entry struct {
+	check     string // ID, or with * for any run of characters
+	container string // "" for all
+	reason    string
+	expires   string // YYYY-MM-DD, last day included; "" never
+	by        string // annotation, comment or file
+	where     string // for warnings
+	match     *check.Match
+	used      bool
+}
+
+// List is a file of exceptions.
+type List struct{ entries []*entry }
+
+// ParseList reads a file of exceptions:
+//
+//	exceptions:
+//	  - check: hostpath-*
+//	    match: object.metadata.namespace == "kube-system"
+//	    container: agent
+//	    reason: node agents need it
+//	    expires: 2027-01-31
+//
+// check and reason are required. name is used in errors and warnings.
+func ParseList(name string, text []byte) (*List, error) {
+	docs := document.Parse(text, document.Limits{})
+	l := &List{}
+	for _, d := range docs {
+		if d.Err != nil {
+			return nil, fmt.Errorf("%s: %w", name, d.Err)
+		}
+		for _, f := range d.Root.Map() {
+			if f.Key != "exceptions" || f.Value.Kind != document.List {
+				return nil, fmt.Errorf("%s: line %d: unknown field %q: want exceptions, a list", name, f.Pos.Line, f.Key)
+			}
+			for _, item := range f.Value.Items {
+				e, err := parseItem(item)
+				if err != nil {
+					return nil, fmt.Errorf("%s: line %d: %w", name, item.Pos.Line, err)
+				}
+				e.where = fmt.Sprintf("%s:%d", name, item.Pos.Line)
+				l.entries = append(l.entries, e)
+			}
+		}
+	}
+	return l, nil
+}
+
+func parseItem(item *document.Node) (*entry, error) {
+	e := &entry{by: "file"}
+	for _, f := range item.Map() {
+		switch f.Key {
+		case "check":
+			e.check = f.Value.Str()
+		case "container":
+			e.container = f.Value.Str()
+		case "reason":
+			e.reason = f.Value.Str()
+		case "expires":
+			e.expires = f.Value.Str()
+		case "match":
+			m, err := check.NewMatch(f.Value.Str())
+			if err != nil {
+				return nil, fmt.Errorf("match: %w", err)
+			}
+			e.match = m
+		default:
+			return nil, fmt.Errorf("unknown field %q: want check, match, container, reason, expires", f.Key)
+		}
+	}
+	return e, e.valid()
+}
+
+var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
+
+func (e *entry) valid() error {
+	switch {
+	case e.check == "":
+		return fmt.Errorf("an exception must name its check")
+	case e.reason == "":
+		return fmt.Errorf("an exception for %s must give a reason", e.check)
+	case e.expires != "" && !datePattern.MatchString(e.expires):
+		return fmt.Errorf("expires %q: want a date, YYYY-MM-DD", e.expires)
+	}
+	if _, err := path.Match(e.check, ""); err != nil {
+		return fmt.Errorf("check %q: %w", e.check, err)
+	}
+	return nil
+}
+
+// accepts says whether the exception is about the finding; it does not look at
+// the date.
+func (e *entry) accepts(f *seawall.Finding) bool {
+	if e.container != "" && e.container != f.Subject.Container {
+		return false
+	}
+	if e.check == f.Check {
+		return true
+	}
+	ok, err := path.Match(e.check, f.Check)
+	return err == nil && ok
+}
+
+// Acceptance applies exceptions to findings.
+type Acceptance struct {
+	List  *List  // may be nil
+	Today string // YYYY-MM-DD
+	// Objects are all that was scanned, so that exceptions on objects without a
+	// finding are found too.
+	Objects []*cluster.Object
+	// Text returns the text of a file in which findings stand, nil when it
+	// cannot be had.
+	Text func(file string) []byte
+}
+
+// Apply marks the findings that an exception accepts and returns warnings.
+// objects holds the object of each finding, in the same order.
+func (a *Acceptance) Apply(findings []seawall.Finding, objects []*cluster.Object) []string {
+	s := session{
+		Acceptance: a,
+		comments:   map[string]map[int][]*entry{},
+		annotated:  map[*cluster.Object][]*entry{},
+		expired:    map[*entry]bool{},
+	}
+	for i := range findings {
+		s.apply(&findings[i], objects[i])
+	}
+	for _, o := range a.Objects {
+		s.ofObject(o)
+		if o.Text != nil {
+			s.ofFile(o.File)
+		}
+	}
+	return s.conclude()
+}
+
+// session is one run of Apply.
+type session struct {
+	*Acceptance
+	comments  map[string]map[int][]*entry
+	annotated map[*cluster.Object][]*entry
+	all       []*entry
+	last      *cluster.Object // findings of one object come one after another
+	lastList  []*entry
+	expired   map[*entry]bool
+	warnings  []string
+}
+
+func (s *session) apply(f *seawall.Finding, o *cluster.Object) {
+	if s.accept(f, o, s.ofObject(o)) {
+		return
+	}
+	if f.Location.File != "" && s.accept(f, o, s.ofFile(f.Location.File)[f.Location.Line]) {
+		return
+	}
+	if s.List != nil {
+		s.accept(f, o, s.List.entries)
+	}
+}
+
+// accept marks the finding if one of the exceptions is about it and holds.
+func (s *session) accept(f *seawall.Finding, o *cluster.Object, entries []*entry) bool {
+	for _, e := range entries {
+		if !e.accepts(f) || !s.matches(e, o) {
+			continue
+		}
+		e.used = true
+		if e.expires != "" && e.expires < s.Today {
+			s.expired[e] = true
+			continue
+		}
+		f.Suppressed = &seawall.Suppression{Reason: e.reason, Expires: e.expires, By: e.by}
+		return true
+	}
+	return false
+}
+
+func (s *session) matches(e *entry, o *cluster.Object) bool {
+	if e.match == nil {
+		return true
+	}
+	ok, err := e.match.Matches(o)
+	return err == nil && ok
+}
+
+// ofObject returns the exceptions in the annotation of an object, or of the
+// pod template inside it.
+func (s *session) ofObject(o *cluster.Object) []*entry {
+	if o == s.last {
+		return s.lastList
+	}
+	list, known := s.annotated[o]
+	if !known && mayBeAnnotated(o) {
+		list = s.annotations(o)
+		s.annotated[o] = list
+		s.all = append(s.all, list...)
+	}
+	s.last, s.lastList = o, list
+	return list
+}
+
+// mayBeAnnotated rules out most objects without looking for their templates.
+func mayBeAnnotated(o *cluster.Object) bool {
+	return o.Text == nil || bytes.Contains(o.Text, []byte(Annotation))
+}
+
+func (s *session) annotations(o *cluster.Object) []*entry {
+	var list []*entry
+	texts := []*document.Node{o.Root.At("metadata", "annotations").Get(Annotation)}
+	for _, t := range cluster.PodTemplates(o) {
+		if t.Path != "" {
+			texts = append(texts, t.Root.At("metadata", "annotations").Get(Annotation))
+		}
+	}
+	for _, n := range texts {
+		if n == nil {
+			continue
+		}
+		where := o.Locate(`metadata.annotations["` + Annotation + `"]`)
+		if where.File == "" {
+			where.Path = o.Subject().String()
+		}
+		list = append(list, s.parseAnnotation(n.Str(), where.String())...)
+	}
+	return list
+}
+
+func (s *session) parseAnnotation(text, where string) []*entry {
+	root, err := document.ParseJSON([]byte(text), document.Limits{Bytes: 256 << 10})
+	if err != nil || root.Kind != document.List {
+		s.warnings = append(s.warnings, fmt.Sprintf(`%s: annotation %s is not valid: want a JSON list of {"check","container","reason","expires"}`, where, Annotation))
+		return nil
+	}
+	var out []*entry
+	for _, item := range root.Items {
+		e, err := parseItem(item)
+		if err == nil && e.match != nil {
+			err = fmt.Errorf("match belongs in a file of exceptions")
+		}
+		if err != nil {
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: annotation %s: %v", where, Annotation, err))
+			continue
+		}
+		e.by, e.where = "annotation", where
+		out = append(out, e)
+	}
+	return out
+}
+
+// ofFile returns the exceptions in the comments of a file, by the line that
+// they are about.
+func (s *session) ofFile(name string) map[int][]*entry {
+	if lines, known := s.comments[name]; known {
+		return lines
+	}
+	var lines map[int][]*entry
+	if text := s.Text(name); text != nil {
+		for _, c := range document.Comments(text, marker) {
+			e, err := parseComment(c.Text)
+			where := fmt.Sprintf("%s:%d", name, c.Line)
+			if err != nil {
+				s.warnings = append(s.warnings, fmt.Sprintf("%s: %v", where, err))
+				continue
+			}
+			e.where = where
+			if lines == nil {
+				lines = map[int][]*entry{}
+			}
+			line := int(c.Line)
+			lines[line] = append(lines[line], e)
+			if c.Alone {
+				next := line + 1 + commentLinesAfter(text, line)
+				lines[next] = append(lines[next], e)
+			}
+			s.all = append(s.all, e)
+		}
+	}
+	s.comments[name] = lines
+	return lines
+}
+
+// commentLinesAfter counts the comment lines that follow a line, so that
+// several exceptions can stand above one line.
+func commentLinesAfter(text []byte, line int) int {
+	n := 0
+	for i, l := range strings.Split(string(text), "\n") {
+		if i < line {
+			continue
+		}
+		if !strings.HasPrefix(strings.TrimSpace(l), "#") {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+var commentPattern = regexp.MustCompile(`^seawall:ignore\s+(\S+)\s*(.*)$`)
+var settingPattern = regexp.MustCompile(`^(reason|expires|container)=("([^"]*)"|\S+)\s*`)
+
+func parseComment(text string) (*entry, error) {
+	m := commentPattern.FindStringSubmatch(text)
+	if m == nil {
+		return nil, fmt.Errorf(`want: # seawall:ignore CHECK reason="..." expires=YYYY-MM-DD`)
+	}
+	e := &entry{check: m[1], by: "comment"}
+	for rest := m[2]; rest != ""; {
+		set := settingPattern.FindStringSubmatch(rest)
+		if set == nil {
+			return nil, fmt.Errorf(`seawall:ignore %s: %q is not understood: want reason="...", expires=YYYY-MM-DD or container=NAME`, e.check, rest)
+		}
+		v := set[2]
+		if strings.HasPrefix(v, `"`) {
+			v = set[3]
+		}
+		switch set[1] {
+		case "reason":
+			e.reason = v
+		case "expires":
+			e.expires = v
+		case "container":
+			e.container = v
+		}
+		rest = rest[len(set[0]):]
+	}
+	return e, e.valid()
+}
+
+// conclude returns the warnings, sorted.
+func (s *session) conclude() []string {
+	if s.List != nil {
+		s.all = append(s.all, s.List.entries...)
+	}
+	for _, e := range s.all {
+		switch {
+		case s.expired[e]:
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: the exception for %s expired on %s: fix the finding, or renew it", e.where, e.check, e.expires))
+		case !e.used:
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: the exception for %s accepts nothing any more: remove it", e.where, e.check))
+		}
+	}
+	slices.Sort(s.warnings)
+	return slices.Compact(s.warnings)
+}

@@ -1,0 +1,90 @@
+package scan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
+)
+
+// Choice says which checks run.
+type Choice struct {
+	// Globs name checks by ID; a * stands for any run of characters. Checks that
+	// are off by default run when a glob names them.
+	Globs []string
+	// Severity leaves out checks below it.
+	Severity seawall.Severity
+	// Frameworks restrict the checks to those that decide a control of one.
+	Frameworks []check.Framework
+	// Enable and Disable come from the configuration, by check ID.
+	Enable, Disable []string
+}
+
+// choose returns the rules that run, in the order given.
+func (c *Choice) choose(rules []*check.Rule) ([]*check.Rule, error) {
+	for _, glob := range c.Globs {
+		if err := named(rules, glob); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range slices.Concat(c.Enable, c.Disable) {
+		if err := named(rules, id); err != nil {
+			return nil, err
+		}
+	}
+	inFramework := map[string]bool{}
+	for _, f := range c.Frameworks {
+		for _, control := range f.Controls {
+			for _, id := range control.Checks {
+				inFramework[id] = true
+			}
+		}
+	}
+	var out []*check.Rule
+	for _, r := range rules {
+		if c.runs(r, inFramework) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+func (c *Choice) runs(r *check.Rule, inFramework map[string]bool) bool {
+	switch {
+	case r.Severity < c.Severity, slices.Contains(c.Disable, r.ID):
+		return false
+	case len(c.Frameworks) > 0 && !inFramework[r.ID]:
+		return false
+	case len(c.Globs) > 0:
+		return slices.ContainsFunc(c.Globs, func(g string) bool { return matches(g, r.ID) })
+	}
+	return !r.Off || len(c.Frameworks) > 0 || slices.Contains(c.Enable, r.ID)
+}
+
+func matches(glob, id string) bool {
+	ok, err := path.Match(glob, id)
+	return err == nil && ok
+}
+
+// named refuses a name that no check has: a typo must not switch a check off.
+func named(rules []*check.Rule, glob string) error {
+	if _, err := path.Match(glob, ""); err != nil {
+		return fmt.Errorf("check %q: %w: use a name, or * for any run of characters", glob, err)
+	}
+	best := ""
+	for _, r := range rules {
+		if matches(glob, r.ID) {
+			return nil
+		}
+		if best == "" && (strings.Contains(r.ID, glob) || strings.HasPrefix(glob, r.ID)) {
+			best = ": did you mean " + r.ID + "?"
+		}
+	}
+	if best == "" {
+		best = ": `seawall check list` names them all"
+	}
+	return fmt.Errorf("no check is called %q%s", glob, best)
+}

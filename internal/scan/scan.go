@@ -1,0 +1,227 @@
+// Package scan is the service behind `seawall scan`: it reads targets through
+// the adapters, judges what they hold by the chosen checks, and makes the
+// report. It changes nothing.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/exception"
+	"seawall.io/seawall/internal/helm"
+	"seawall.io/seawall/internal/kube"
+)
+
+// Options say what to scan, by which checks, and how.
+type Options struct {
+	Version string // of Seawall, for the report
+	Targets []string
+	Stdin   io.Reader
+
+	Rules  []*check.Rule
+	Funcs  map[string]check.Func
+	Choice Choice
+	// Params changes parameters of checks: ID, name, value.
+	Params map[string]map[string]any
+	// Minor is the Kubernetes minor version to judge for; 0 takes the version of
+	// the cluster scanned, or else the newest known.
+	Minor int
+
+	// Exceptions accepts findings; nil accepts those with inline exceptions only.
+	Exceptions *exception.List
+	// Today, as YYYY-MM-DD, decides which exceptions have expired.
+	Today string
+
+	Helm        helm.Options
+	Kube        kube.Options
+	AllContexts bool
+	Namespace   string
+
+	// Progress is told what is being done; nil is not told.
+	Progress func(stage string, done, total int)
+}
+
+// ErrNothing says that the targets hold nothing to examine.
+var ErrNothing = errors.New("nothing to scan")
+
+// Result is a report with what the report itself does not carry.
+type Result struct {
+	*seawall.Report
+	// Objects holds the object of each finding, in the same order.
+	Objects []*cluster.Object
+	// Snapshots are what was scanned.
+	Snapshots []*cluster.Snapshot
+}
+
+// Run scans. The report is complete even where parts of the input are broken:
+// those stand in its coverage. An error means that the job could not be done.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	rules, err := o.Choice.choose(o.Rules)
+	if err != nil {
+		return nil, err
+	}
+	snaps, report, err := read(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	if report.Coverage.Documents == 0 && report.Coverage.Objects == 0 &&
+		len(report.Coverage.Incomplete) == 0 && len(report.Coverage.Skipped) == 0 {
+		return nil, fmt.Errorf("%w: no YAML or JSON file, chart or kustomization in %v", ErrNothing, o.Targets)
+	}
+	result := &Result{Report: report, Snapshots: snaps}
+	for _, snap := range snaps {
+		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {
+			return nil, err
+		}
+	}
+	report.Coverage.NotEvaluated = unmet(rules)
+	acceptance := exception.Acceptance{List: o.Exceptions, Today: o.Today, Text: newSources(snaps).text}
+	for _, snap := range snaps {
+		acceptance.Objects = append(acceptance.Objects, snap.Objects...)
+	}
+	report.Warnings = append(report.Warnings, acceptance.Apply(report.Findings, result.Objects)...)
+	result.drop(o.Choice.Severity)
+	for i := range report.Findings {
+		report.Summary.Add(&report.Findings[i])
+	}
+	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
+	return result, nil
+}
+
+// drop takes out findings below a severity: a check across objects may judge
+// one of its findings to be less than it says of itself.
+func (r *Result) drop(below seawall.Severity) {
+	kept := 0
+	for i := range r.Findings {
+		if r.Findings[i].Severity >= below {
+			r.Findings[kept], r.Objects[kept] = r.Findings[i], r.Objects[i]
+			kept++
+		}
+	}
+	clear(r.Findings[kept:])
+	r.Findings, r.Objects = r.Findings[:kept], r.Objects[:kept]
+}
+
+// unmet lists the rules that need more than objects.
+func unmet(rules []*check.Rule) []seawall.Incomplete {
+	var out []seawall.Incomplete
+	for _, r := range rules {
+		if r.Needs != "" {
+			out = append(out, seawall.Incomplete{Check: r.ID, Reason: "needs " + r.Needs})
+		}
+	}
+	return out
+}
+
+// chunk is how many objects one task judges: enough to be worth handing out,
+// few enough to keep all cores busy to the end.
+const chunk = 64
+
+// judgeSnapshot judges all objects of a snapshot, on all cores, and adds to the
+// report in an order that does not depend on which core was faster.
+func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *cluster.Snapshot, result *Result) error {
+	minor := o.Minor
+	if minor == 0 {
+		minor = kube.Minor(snap.Version)
+	}
+	set, err := check.NewSet(rules, check.Options{Minor: minor, Params: o.Params, Funcs: o.Funcs})
+	if err != nil {
+		return err //nolint:wrapcheck // it names the check already
+	}
+	embeds := embedding(snap)
+	chunks := (len(snap.Objects) + chunk - 1) / chunk
+	funcs := set.Funcs()
+	results := make([]check.Result, chunks+len(funcs))
+	examined := make([]bool, len(snap.Objects))
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, id := range funcs {
+		group.Go(func() error {
+			set.Across(id, snap, &results[chunks+i])
+			return ctx.Err()
+		})
+	}
+	for c := range chunks {
+		group.Go(func() error {
+			for i := c * chunk; i < min((c+1)*chunk, len(snap.Objects)); i++ {
+				obj := snap.Objects[i]
+				examined[i] = set.Object(obj, embeds[obj], &results[c])
+			}
+			o.Progress("judging", min((c+1)*chunk, len(snap.Objects)), len(snap.Objects))
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("judging: %w", err)
+	}
+	result.gather(results)
+	count(rules, snap, examined, embeds, &result.Coverage)
+	return nil
+}
+
+// gather moves results into the report, letting go of each as it goes: a large
+// scan has hundreds of thousands of findings.
+func (r *Result) gather(parts []check.Result) {
+	total := 0
+	for i := range parts {
+		total += len(parts[i].Findings)
+	}
+	r.Findings, r.Objects = slices.Grow(r.Findings, total), slices.Grow(r.Objects, total)
+	seen := map[seawall.Incomplete]bool{}
+	for i := range parts {
+		r.Findings = append(r.Findings, parts[i].Findings...)
+		r.Objects = append(r.Objects, parts[i].Objects...)
+		for _, hole := range parts[i].Incomplete {
+			if !seen[hole] {
+				seen[hole] = true
+				r.Coverage.Incomplete = append(r.Coverage.Incomplete, hole)
+			}
+		}
+		parts[i] = check.Result{}
+	}
+}
+
+// count fills in which kinds were examined and which were not.
+func count(rules []*check.Rule, snap *cluster.Snapshot, examined []bool, embeds map[*cluster.Object][]cluster.PodTemplate, c *seawall.Coverage) {
+	if c.Evaluated == nil {
+		c.Evaluated, c.Unexamined = map[string]int{}, map[string]int{}
+	}
+	var across []*check.Rule
+	for _, r := range rules {
+		if r.Func != "" {
+			across = append(across, r)
+		}
+	}
+	byKind := map[string]bool{}
+	for i, obj := range snap.Objects {
+		gvk := obj.GVK()
+		yes := examined[i] || snap.Controller(obj) != nil
+		if !yes {
+			kind := fmt.Sprint(gvk, len(embeds[obj]) > 0)
+			known, ok := byKind[kind]
+			if !ok {
+				known = slices.ContainsFunc(across, func(r *check.Rule) bool { return r.Examines(obj, len(embeds[obj]) > 0) })
+				byKind[kind] = known
+			}
+			yes = known
+		}
+		if yes {
+			c.Evaluated[gvk]++
+		} else {
+			c.Unexamined[gvk]++
+		}
+	}
+}
