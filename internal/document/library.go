@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -31,7 +32,8 @@ func (r *reader) readLibrary(p piece) (*Node, *Error) {
 		limits: r.limits,
 		left:   r.left,
 		offset: p.line - 1,
-		shared: map[*yaml.Node]subtree{},
+		shared: map[*yaml.Node]subtree{}, scalars: map[*yaml.Node]scalar{},
+		line: 1, column: 1, bangs: -1,
 	}
 	root, err := c.convert(tree, 0)
 	if err != nil {
@@ -108,7 +110,13 @@ type converter struct {
 	// shared holds the values that have an anchor; one without a node is being
 	// read.
 	shared map[*yaml.Node]subtree
-	slab   slab
+	// scalars holds those of them that are scalars, for aliases used as keys.
+	scalars map[*yaml.Node]scalar
+	slab    slab
+	// at is an offset in text, where line and column are those of the library.
+	at, line, column int
+	// bangs counts the ! in text; -1 is not yet counted.
+	bangs int
 }
 
 // subtree is a value with what it costs to use it.
@@ -203,7 +211,20 @@ func (c *converter) scalar(n *yaml.Node) (*Node, error) {
 
 const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 
+// resolve gives a scalar its type.
 func (c *converter) resolve(n *yaml.Node) (scalar, error) {
+	if n.Anchor == "" {
+		return c.resolveFresh(n)
+	}
+	if s, ok := c.scalars[n]; ok {
+		return s, nil
+	}
+	s, err := c.resolveFresh(n)
+	c.scalars[n] = s
+	return s, err
+}
+
+func (c *converter) resolveFresh(n *yaml.Node) (scalar, error) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
 		s, err := resolveTagged(n.Tag, n.Value)
@@ -221,10 +242,14 @@ func (c *converter) resolve(n *yaml.Node) (scalar, error) {
 // nonSpecific says whether a plain scalar has the tag "!", which makes it a
 // string and of which the library's tree does not tell.
 func (c *converter) nonSpecific(n *yaml.Node) bool {
-	if !bytes.Contains(c.text, []byte("!")) {
+	if c.bangs < 0 {
+		c.bangs = bytes.Count(c.text, []byte("!"))
+	}
+	if c.bangs == 0 {
 		return false
 	}
-	rest := c.from(n)
+	c.seek(n)
+	rest := c.text[c.at:]
 	for len(rest) > 0 && (rest[0] == '&' || rest[0] == '!') {
 		end := bytes.IndexAny(rest, " \t\r\n,[]{}")
 		if end < 0 {
@@ -238,17 +263,24 @@ func (c *converter) nonSpecific(n *yaml.Node) bool {
 	return false
 }
 
-// from returns the text from a node on.
-func (c *converter) from(n *yaml.Node) []byte {
-	rest := c.text
-	for range n.Line - 1 {
-		_, rest, _ = bytes.Cut(rest, []byte("\n"))
+// seek moves c.at to a node. Nodes are asked for in the order of the text, so
+// that all calls together read it once.
+func (c *converter) seek(n *yaml.Node) {
+	if n.Line < c.line || n.Line == c.line && n.Column < c.column {
+		c.at, c.line, c.column = 0, 1, 1
 	}
-	for range n.Column - 1 {
-		_, size := utf8.DecodeRune(rest)
-		rest = rest[size:]
+	for c.at < len(c.text) && (c.line < n.Line || c.column < n.Column) {
+		r, size := utf8.DecodeRune(c.text[c.at:])
+		c.at += size
+		switch {
+		case r == '\r' && c.at < len(c.text) && c.text[c.at] == '\n':
+		case r == '\n', r == '\r', r == 0x85, r == 0x2028, r == 0x2029:
+			c.line++
+			c.column = 1
+		default:
+			c.column++
+		}
 	}
-	return rest
 }
 
 func (c *converter) list(node *Node, n *yaml.Node, depth int) (height int, err error) {
@@ -337,18 +369,19 @@ func (c *converter) merge(node *Node, seen map[string]entry, value *yaml.Node, d
 	if value.Kind == yaml.SequenceNode {
 		sources = value.Content
 	}
-	// Backwards, as the first map of a list takes precedence.
-	for i := len(sources) - 1; i >= 0; i-- {
-		source := sources[i]
+	merged := make([]subtree, len(sources))
+	for i, source := range sources {
 		if source.Kind != yaml.MappingNode && (source.Kind != yaml.AliasNode || source.Alias.Kind != yaml.MappingNode) {
 			return 0, c.fail(source, "<< takes a map or a list of maps")
 		}
 		// The merged map stands in place of node, not below it.
-		t, err := c.convert(source, depth-1)
-		if err != nil {
+		if merged[i], err = c.convert(source, depth-1); err != nil {
 			return 0, err
 		}
-		height = max(height, t.height-1)
+		height = max(height, merged[i].height-1)
+	}
+	// Backwards, as the first map of a list takes precedence.
+	for _, t := range slices.Backward(merged) {
 		for _, f := range t.node.Fields {
 			if err := c.set(node, seen, f, true); err != nil {
 				return 0, err
