@@ -76,9 +76,8 @@ func (f *fakeServer) list(w http.ResponseWriter, r *http.Request) {
 			f.page(w, r, res, res.items)
 			return
 		case res.namespaced && dir+"/"+name == res.path("") && namespace != "":
-			items := slices.DeleteFunc(slices.Clone(res.items), func(item string) bool {
-				return !strings.Contains(item, fmt.Sprintf("%q:%q", "namespace", namespace))
-			})
+			here := fmt.Sprintf("%q:%q", "namespace", namespace)
+			items := slices.DeleteFunc(slices.Clone(res.items), func(item string) bool { return !strings.Contains(item, here) })
 			f.page(w, r, res, items)
 			return
 		}

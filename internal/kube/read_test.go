@@ -175,10 +175,14 @@ func TestReadIncomplete(t *testing.T) {
 		{"items-no-list", text("application/json", `{"items":{}}`), "list deployments.apps: malformed answer: items is no list"},
 		{"array", text("application/json", `[]`), "list deployments.apps: malformed answer: [ where { should stand"},
 		{"truncated", text("application/json", `{"kind":"DeploymentList","items":[{"metadata":{"na`), "list deployments.apps: malformed answer: unexpected EOF"},
-		{"one-bad-item", text("application/json", `{"kind":"DeploymentList","items":[{"metadata":{"name":"web","name":"x"}},5]}`),
-			`list deployments.apps: an item could not be read: line 1: ` + "\n" + `list deployments.apps: an item could not be read: an item is no object`},
-		{"token-without-end", text("application/json", `{"metadata":{"continue":"x"},"items":[]}`),
-			"list deployments.apps: malformed answer: the server repeats its continue token"},
+		{
+			"one-bad-item", text("application/json", `{"kind":"DeploymentList","items":[{"metadata":{"name":"web","name":"x"}},5]}`),
+			`list deployments.apps: an item could not be read: line 1: ` + "\n" + `list deployments.apps: an item could not be read: an item is no object`,
+		},
+		{
+			"token-without-end", text("application/json", `{"metadata":{"continue":"x"},"items":[]}`),
+			"list deployments.apps: malformed answer: the server repeats its continue token",
+		},
 		{"server-error", func(w http.ResponseWriter, _ *http.Request) {
 			refuse(w, http.StatusInternalServerError, "InternalError", "etcdserver: no leader")
 		}, "list deployments.apps: etcdserver: no leader"},
@@ -313,11 +317,15 @@ func TestReadByNamespaceWhereTheClusterIsRefused(t *testing.T) {
 	}{
 		{"all", nil, []string{"bank", "shop", "shut", "vault", "web"}, ""},
 		{
-			"some", []string{"/apis/apps/v1/namespaces/shut/deployments", "/apis/apps/v1/namespaces/bank/deployments"},
-			[]string{"bank", "shop", "shut", "web"}, "list deployments.apps in 2 of 3 namespaces (bank, shut): " + refusal,
+			"some",
+			[]string{"/apis/apps/v1/namespaces/shut/deployments", "/apis/apps/v1/namespaces/bank/deployments"},
+			[]string{"bank", "shop", "shut", "web"},
+			"list deployments.apps in 2 of 3 namespaces (bank, shut): " + refusal,
 		},
 		{
-			"namespaces-unknown", []string{"/api/v1/namespaces"}, []string{"web"},
+			"namespaces-unknown",
+			[]string{"/api/v1/namespaces"},
+			[]string{"web"},
 			"list namespaces: " + refusal + "\nlist deployments.apps outside of namespace shop: " + refusal,
 		},
 	}
