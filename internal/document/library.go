@@ -74,7 +74,7 @@ func decodeLibrary(text []byte) (tree *yaml.Node, err error) {
 		return nil, err
 	}
 	if err := dec.Decode(&more); err == nil {
-		return nil, errors.New("yaml: a second document begins within this one")
+		return nil, errors.New("yaml: did not find expected <document start>")
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -94,6 +94,9 @@ func libraryError(err error, line int32) *Error {
 				at, msg = at+n-1, what
 			}
 		}
+	}
+	if msg == "did not find expected <document start>" {
+		msg = "the document goes on after its value, which Kubernetes ignores: remove the rest or put a --- line before it"
 	}
 	if strings.Contains(msg, "found character that cannot start any token") {
 		msg += ": a tab indents the line, or a value begins with @ or ` and needs quotes"
