@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -226,4 +227,37 @@ func TestNeverSaysPassed(t *testing.T) {
 			t.Errorf("%s of a clean report does not say what was examined", format)
 		}
 	}
+}
+
+// FuzzFormats puts any string everywhere and wants whole documents.
+func FuzzFormats(f *testing.F) {
+	for _, s := range []string{"", "a", "\x1b[0m", "\u0085", "\ufeff", "\U000e0001", "\ufffe", "no", "- a: [b", "\xff", "`", "``` `", "|", "</details>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r := hostile(s)
+		o := options()
+		o.Source = func(string, int) (string, bool) { return s, true }
+		o.Doc = func(string) (string, string) { return s, s }
+		for _, format := range report.Formats() {
+			out := write(t, format, r, o)
+			for _, r := range string(out) {
+				if r < ' ' && r != '\n' && (r != '\t' || format != "html") {
+					t.Fatalf("%s holds %U", format, r)
+				}
+			}
+			switch format {
+			case "openreports", "policyreport":
+				documents(t, out)
+			case "junit":
+				if err := xml.Unmarshal(out, new(struct{})); err != nil {
+					t.Fatal(err)
+				}
+			case "json", "sarif":
+				if !json.Valid(out) {
+					t.Fatalf("%s is not JSON", format)
+				}
+			}
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"crypto/sha256"
 	_ "embed" // the page, its style and its script
 	"encoding/base64"
@@ -107,7 +106,7 @@ type htmlCheck struct {
 // writeHTML writes one file that needs nothing else: no request leaves it, and
 // its policy (CSP) lets only its own style and script run. It reads without
 // the script, which adds the filters.
-func writeHTML(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeHTML(w *sink, r *seawall.Report, o *Options) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"clean":    clean,
 		"number":   number,
@@ -160,7 +159,7 @@ func newPage(r *seawall.Report, o *Options) *page {
 }
 
 // headline is the verdict without the counts by severity, which stand below it.
-func headline(t *tally, workloads int) string {
+func headline(t *tally, objects int) string {
 	n := t.standing.total()
 	if n == 0 {
 		return t.verdict()
@@ -169,7 +168,7 @@ func headline(t *tally, workloads int) string {
 	if t.known > 0 {
 		noun = "new finding"
 	}
-	s := number(n, noun) + " in " + number(workloads, "workload")
+	s := number(n, noun) + " in " + number(objects, "object")
 	if t.incomplete > 0 {
 		s += ", and not everything could be examined"
 	}

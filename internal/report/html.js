@@ -32,7 +32,7 @@
   const list = $("groups");
   const groups = [...list.children].map((el, at) => ({
     el, at,
-    name: el.querySelector("h3").textContent,
+    name: el.querySelector(".name").textContent,
     head: el.querySelector("summary").textContent.toLowerCase(),
     issues: [...el.querySelectorAll(".issue")].map((is) => ({ el: is, n: Number(is.dataset.n), text: "" })),
   }));

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 // appended by hand because a large report would otherwise spend more time in
 // reflection than its checks took. Lists that the contract promises are [],
 // never null.
-func writeJSON(w *bufio.Writer, r *seawall.Report, _ *Options) error {
+func writeJSON(w *sink, r *seawall.Report, _ *Options) error {
 	b := make([]byte, 0, 16<<10)
 	b = append(b, `{"version":`...)
 	b = appendString(b, r.Version)
@@ -36,7 +35,7 @@ func writeJSON(w *bufio.Writer, r *seawall.Report, _ *Options) error {
 			return err
 		}
 		if len(b) > 12<<10 {
-			w.Write(b)
+			w.raw(b)
 			b = b[:0]
 		}
 	}
@@ -60,7 +59,7 @@ func writeJSON(w *bufio.Writer, r *seawall.Report, _ *Options) error {
 	b = append(b, ",\n\"summary\":"...)
 	b = appendSummary(b, &r.Summary)
 	b = append(b, "}\n"...)
-	w.Write(b)
+	w.raw(b)
 	return nil
 }
 

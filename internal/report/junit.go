@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/xml"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ type (
 // failures, suppressed and known ones skipped. What could not be evaluated is errors in a
 // suite of its own, which also holds the ledger, so that a report without
 // findings still has a test that says what it looked at.
-func writeJUnit(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeJUnit(w *sink, r *seawall.Report, o *Options) error {
 	all := make([]*seawall.Finding, len(r.Findings))
 	for i := range r.Findings {
 		all[i] = &r.Findings[i]
@@ -59,7 +58,7 @@ func writeJUnit(w *bufio.Writer, r *seawall.Report, o *Options) error {
 		total.Errors += suites[i].Errors
 		total.Skipped += suites[i].Skipped
 	}
-	w.WriteString(xml.Header)
+	w.str(xml.Header)
 	enc := xml.NewEncoder(w)
 	enc.Indent("", "  ")
 	start := xml.StartElement{Name: xml.Name{Local: "testsuites"}, Attr: []xml.Attr{
@@ -79,7 +78,7 @@ func writeJUnit(w *bufio.Writer, r *seawall.Report, o *Options) error {
 	if err := enc.Close(); err != nil {
 		return err
 	}
-	w.WriteByte('\n')
+	w.str("\n")
 	return nil
 }
 

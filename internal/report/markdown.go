@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,7 +37,7 @@ func (p *paper) add(piece string) bool {
 // writeMarkdown writes a comment for a pull request: the verdict, what could
 // not be evaluated, a table of what was found, worst first, and the details
 // folded away.
-func writeMarkdown(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeMarkdown(w *sink, r *seawall.Report, o *Options) error {
 	p := &paper{limit: o.MarkdownLimit}
 	if p.limit == 0 {
 		p.limit = defaultMarkdown
@@ -67,7 +66,7 @@ func writeMarkdown(w *bufio.Writer, r *seawall.Report, o *Options) error {
 		p.WriteString(missing)
 	}
 	p.WriteString(tail)
-	w.WriteString(p.String())
+	w.str(p.String())
 	return nil
 }
 
@@ -86,7 +85,7 @@ func markdownMissing(gs []*group, rows, shown int) string {
 	}
 	if folded > 0 {
 		fmt.Fprintf(&b, "\n_The details of %s in %s are left out for want of room; another output format has them all._\n",
-			number(folded, "finding"), number(len(gs)-shown, "workload"))
+			number(folded, "finding"), number(len(gs)-shown, "object"))
 	}
 	return b.String()
 }
@@ -302,7 +301,7 @@ func markdownText(s string) string {
 			b.WriteString("&amp;")
 		case r == '@' || r == '#':
 			b.WriteString(string(r) + zeroWidth)
-		case r == ':' && strings.HasPrefix(s[i:], "://"), r == '.' && strings.HasSuffix(strings.ToLower(s[:i]), "www"),
+		case r == ':' && strings.HasPrefix(s[i:], "://"), r == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"),
 			r == '-' && strings.HasSuffix(s[:i], "GH"):
 			b.WriteString(zeroWidth + string(r))
 		case strings.ContainsRune("\\`*_{}[]>~|!", r), i == 0 && strings.ContainsRune("+-=", r):

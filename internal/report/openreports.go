@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,14 +28,14 @@ type dialect struct {
 
 // writeOpenReports writes Report and ClusterReport objects of openreports.io,
 // the successor of the API that [writePolicyReports] serves.
-func writeOpenReports(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeOpenReports(w *sink, r *seawall.Report, o *Options) error {
 	d := dialect{"openreports.io/v1alpha1", "Report", "ClusterReport", true}
 	return writeReportObjects(w, r, o, d)
 }
 
 // writePolicyReports writes PolicyReport and ClusterPolicyReport objects of
 // wgpolicyk8s.io, which many clusters and viewers still know only.
-func writePolicyReports(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writePolicyReports(w *sink, r *seawall.Report, o *Options) error {
 	d := dialect{"wgpolicyk8s.io/v1alpha2", "PolicyReport", "ClusterPolicyReport", false}
 	return writeReportObjects(w, r, o, d)
 }
@@ -55,7 +54,7 @@ type outcome struct {
 // writeReportObjects writes a stream of objects: the cluster's first, then one
 // for each namespace, then one for each framework. Each is cut into numbered
 // objects where it would grow too large.
-func writeReportObjects(w *bufio.Writer, r *seawall.Report, o *Options, d dialect) error {
+func writeReportObjects(w *sink, r *seawall.Report, o *Options, d dialect) error {
 	byNamespace := map[string][]outcome{"": coverageOutcomes(r)}
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -168,7 +167,7 @@ func frameworkOutcomes(f *seawall.Framework) []outcome {
 
 // objectWriter writes report objects as YAML documents.
 type objectWriter struct {
-	w       *bufio.Writer
+	w       *sink
 	d       dialect
 	version string
 	now     time.Time
@@ -208,22 +207,22 @@ func (y *objectWriter) object(name, namespace string, count map[string]int, resu
 	if namespace != "" {
 		kind = y.d.kind
 	}
-	fmt.Fprintf(y.w, "---\napiVersion: %s\nkind: %s\nmetadata:\n  name: %s\n", y.d.apiVersion, kind, name)
+	y.w.printf("---\napiVersion: %s\nkind: %s\nmetadata:\n  name: %s\n", y.d.apiVersion, kind, name)
 	if namespace != "" {
-		fmt.Fprintf(y.w, "  namespace: %s\n", scalar(namespace))
+		y.w.printf("  namespace: %s\n", scalar(namespace))
 	}
-	y.w.WriteString("  labels:\n    app.kubernetes.io/managed-by: seawall\n")
+	y.w.str("  labels:\n    app.kubernetes.io/managed-by: seawall\n")
 	if y.version != "" {
-		fmt.Fprintf(y.w, "  annotations:\n    seawall.io/version: %s\n", scalar(y.version))
+		y.w.printf("  annotations:\n    seawall.io/version: %s\n", scalar(y.version))
 	}
 	if y.d.topSource {
-		y.w.WriteString("source: seawall\n")
+		y.w.str("source: seawall\n")
 	}
-	fmt.Fprintf(y.w, "summary:\n  pass: %d\n  fail: %d\n  warn: 0\n  error: %d\n  skip: %d\n",
+	y.w.printf("summary:\n  pass: %d\n  fail: %d\n  warn: 0\n  error: %d\n  skip: %d\n",
 		count["pass"], count["fail"], count["error"], count["skip"])
 	if results != "" {
-		y.w.WriteString("results:\n")
-		y.w.WriteString(results)
+		y.w.str("results:\n")
+		y.w.str(results)
 	}
 }
 

@@ -59,7 +59,7 @@ func Write(w io.Writer, format string, r *seawall.Report, o Options) error {
 	if write == nil {
 		return fmt.Errorf("unknown output format %q: use %s", format, strings.Join(formats[:], ", "))
 	}
-	out := bufio.NewWriterSize(w, 64<<10)
+	out := &sink{bufio.NewWriterSize(w, 64<<10)}
 	if err := write(out, r, &o); err != nil {
 		return fmt.Errorf("writing the %s report: %w", format, err)
 	}
@@ -69,9 +69,18 @@ func Write(w io.Writer, format string, r *seawall.Report, o Options) error {
 	return nil
 }
 
-// writerOf returns the function that writes a format, or nil. The functions
-// may ignore errors of the buffered writer: they stick until Flush.
-func writerOf(format string) func(*bufio.Writer, *seawall.Report, *Options) error {
+// sink is what the formats write to. An error of the writer below it sticks
+// until Write flushes, so the methods here return none.
+type sink struct{ *bufio.Writer }
+
+func (s *sink) str(text string) { _, _ = s.WriteString(text) }
+
+func (s *sink) raw(b []byte) { _, _ = s.Write(b) }
+
+func (s *sink) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Writer, format, args...) }
+
+// writerOf returns the function that writes a format, or nil.
+func writerOf(format string) func(*sink, *seawall.Report, *Options) error {
 	switch format {
 	case "table":
 		return writeTable

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -122,37 +121,37 @@ type (
 // to the standard: every result has a physical location with a relative,
 // encoded address, and a rule at most 20 tags. GitHub takes at most 25,000
 // results of an upload; nothing is dropped here to meet that.
-func writeSARIF(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 	rules, index := sarifRules(r.Findings, o)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	w.WriteString(`{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":`)
+	w.str(`{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":`)
 	if err := enc.Encode(sarifDriver{
 		Name: "Seawall", Version: clean(r.Version), SemanticVersion: strings.TrimPrefix(clean(r.Version), "v"),
 		InformationURI: "https://seawall.io", Rules: rules,
 	}); err != nil {
 		return err
 	}
-	w.WriteString(`},"invocations":[`)
+	w.str(`},"invocations":[`)
 	if err := enc.Encode(sarifInvocationOf(r, o)); err != nil {
 		return err
 	}
-	w.WriteString(`],"originalUriBaseIds":{"%SRCROOT%":{"description":{"text":"The directory that the scan was started in."}}},"results":[`)
+	w.str(`],"originalUriBaseIds":{"%SRCROOT%":{"description":{"text":"The directory that the scan was started in."}}},"results":[`)
 	for i := range r.Findings {
 		if i > 0 {
-			w.WriteByte(',')
+			w.str(",")
 		}
 		f := &r.Findings[i]
 		if err := enc.Encode(sarifResultOf(f, index[f.Check], o)); err != nil {
 			return err
 		}
 	}
-	w.WriteString(`],"properties":`)
+	w.str(`],"properties":`)
 	props := sarifRunProps{Targets: append([]string{}, r.Targets...), Coverage: r.Coverage, Summary: r.Summary}
 	if err := enc.Encode(props); err != nil {
 		return err
 	}
-	w.WriteString("}]}\n")
+	w.str("}]}\n")
 	return nil
 }
 

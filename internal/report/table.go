@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 
@@ -32,13 +31,13 @@ const (
 
 // sheet prints lines of a table.
 type sheet struct {
-	w     *bufio.Writer
+	w     *sink
 	width int
 	color bool
 }
 
 // writeTable writes for people at a terminal.
-func writeTable(w *bufio.Writer, r *seawall.Report, o *Options) error {
+func writeTable(w *sink, r *seawall.Report, o *Options) error {
 	t := &sheet{w: w, width: defaultWidth, color: o.Color}
 	if o.Width > 0 {
 		t.width = max(o.Width, minWidth)
@@ -76,12 +75,12 @@ func (t *sheet) text(indent int, style, s string) {
 func (t *sheet) hanging(first, rest int, style, s string) {
 	indent := first
 	for _, line := range wrap(s, t.width-rest) {
-		t.w.WriteString(strings.Repeat(" ", indent))
+		t.w.str(strings.Repeat(" ", indent))
 		if style != "" {
 			line = t.paint(style, line)
 		}
-		t.w.WriteString(line)
-		t.w.WriteByte('\n')
+		t.w.str(line)
+		t.w.str("\n")
 		indent = rest
 	}
 }
@@ -90,7 +89,7 @@ func (t *sheet) heading(s string) {
 	t.text(0, bold, s)
 }
 
-func (t *sheet) blank() { t.w.WriteByte('\n') }
+func (t *sheet) blank() { t.w.str("\n") }
 
 func (t *sheet) group(g *group, o *Options) {
 	title := g.title()
@@ -99,7 +98,7 @@ func (t *sheet) group(g *group, o *Options) {
 	}
 	tail := g.Counts.Words()
 	if gap := t.width - columns(title) - columns(tail); gap >= 2 {
-		fmt.Fprintf(t.w, "%s%s%s\n", t.paint(bold, title), strings.Repeat(" ", gap), t.paint(faint, tail))
+		t.w.printf("%s%s%s\n", t.paint(bold, title), strings.Repeat(" ", gap), t.paint(faint, tail))
 	} else {
 		t.heading(title)
 		t.text(0, faint, tail)
@@ -127,7 +126,7 @@ func severityStyle(s seawall.Severity) string {
 
 func (t *sheet) issue(is *issue, o *Options) {
 	word := strings.ToUpper(is.Severity.String())
-	fmt.Fprintf(t.w, "  %s%s", t.paint(severityStyle(is.Severity), word), strings.Repeat(" ", max(1, sevColumns-len(word))))
+	t.w.printf("  %s%s", t.paint(severityStyle(is.Severity), word), strings.Repeat(" ", max(1, sevColumns-len(word))))
 	indent := 2 + sevColumns
 	name := clean(is.Check)
 	if is.Title != "" {
@@ -137,7 +136,7 @@ func (t *sheet) issue(is *issue, o *Options) {
 	if head, tail, ok := strings.Cut(lines[0], " "); ok && head == clean(is.Check) {
 		lines[0] = t.paint(bold, head) + "  " + t.paint(faint, strings.TrimSpace(tail))
 	}
-	fmt.Fprintln(t.w, lines[0])
+	t.w.str(lines[0] + "\n")
 	for _, line := range lines[1:] {
 		t.text(indent, faint, line)
 	}
@@ -187,10 +186,10 @@ func (t *sheet) place(indent int, f *seawall.Finding, o *Options) {
 	room := t.width - indent - columns(where) - len(" | ")
 	if room < min(columns(source), 24) {
 		t.text(indent, faint, where)
-		fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent+2), t.paint(faint, "│ "), fit(source, t.width-indent-4))
+		t.w.printf("%s%s%s\n", strings.Repeat(" ", indent+2), t.paint(faint, "│ "), fit(source, t.width-indent-4))
 		return
 	}
-	fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent), t.paint(faint, where+bar), fit(source, room))
+	t.w.printf("%s%s%s\n", strings.Repeat(" ", indent), t.paint(faint, where+bar), fit(source, room))
 }
 
 // placeName names container and place: [web] deploy/web.yaml:21:9.
@@ -298,20 +297,20 @@ func (t *sheet) controls(list []seawall.Control) {
 		idWidth = min(max(idWidth, columns(clean(list[i].ID))), 24)
 	}
 	indent := 2 + idWidth + 2 + len("not evaluated") + 2 + 3*9 + 1
-	t.w.WriteString(t.paint(faint, fmt.Sprintf("  %s  %-13s  %8s %8s %8s  %s", pad("control", idWidth),
+	t.w.str(t.paint(faint, fmt.Sprintf("  %s  %-13s  %8s %8s %8s  %s", pad("control", idWidth),
 		"verdict", "passed", "failed", "not eval", "title")) + "\n")
 	for i := range list {
 		c := &list[i]
-		fmt.Fprintf(t.w, "  %s  %s  %8d %8d %8d  ", pad(fit(clean(c.ID), idWidth), idWidth),
+		t.w.printf("  %s  %s  %8d %8d %8d  ", pad(fit(clean(c.ID), idWidth), idWidth),
 			t.paint(statusStyle(c.Status), pad(statusWord(c.Status), 13)), c.Passed, c.Failed, c.NotEvaluated)
 		title := clean(c.Title)
 		if c.Reason != "" {
 			title += " (" + clean(c.Reason) + ")"
 		}
 		lines := wrap(title, max(t.width-indent, 16))
-		fmt.Fprintln(t.w, lines[0])
+		t.w.str(lines[0] + "\n")
 		for _, line := range lines[1:] {
-			fmt.Fprintf(t.w, "%s%s\n", strings.Repeat(" ", indent), line)
+			t.w.printf("%s%s\n", strings.Repeat(" ", indent), line)
 		}
 	}
 }
