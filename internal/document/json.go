@@ -82,7 +82,7 @@ type jsonParser struct {
 
 func newJSONParser(text []byte, line int32, l Limits, left int) *jsonParser {
 	p := &jsonParser{text: text, line: line, limits: l, left: left}
-	p.build.expect(len(text) / 16)
+	p.build.expect(len(text)/16, 0)
 	return p
 }
 

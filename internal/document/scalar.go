@@ -106,6 +106,9 @@ func resolveNumber(in string) scalar {
 
 // resolveDigits reads a number that begins with a digit or a sign.
 func resolveDigits(in string) scalar {
+	if !maybeNumber(in) {
+		return scalar{kind: String, text: in}
+	}
 	plain := strings.ReplaceAll(in, "_", "")
 	if i, err := strconv.ParseInt(plain, 0, 64); err == nil {
 		return intScalar(i)
@@ -127,6 +130,24 @@ func resolveDigits(in string) scalar {
 		}
 	}
 	return scalar{kind: String, text: in}
+}
+
+// maybeNumber is false for what cannot be a number, such as 100m and --flag:
+// package strconv would allocate an error to say so.
+func maybeNumber(in string) bool {
+	digits := cutSign(in)
+	if digits == "" || digits[0] != '.' && digits[0] != '_' && (digits[0] < '0' || digits[0] > '9') {
+		return false
+	}
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
+		case c == 'x', c == 'X', c == 'o', c == 'O', c == '_', c == '.', c == '-', c == '+':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // looksLikeDate says whether a scalar begins like 2006-: such a scalar is a

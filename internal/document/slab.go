@@ -1,5 +1,7 @@
 package document
 
+import "bytes"
+
 // slab hands out nodes, and room for fields and items, from large
 // allocations. Documents share what is left of them.
 type slab struct {
@@ -15,16 +17,17 @@ const (
 	maxChunk = 4096
 )
 
-// expect sets the size of allocations for a document of so many lines: most
-// lines of a manifest are one field and one node.
-func (s *slab) expect(lines int) {
-	s.chunk = min(max(lines, minChunk), maxChunk)
+// expect sets the size of allocations for a document of so many lines and
+// dashes: most lines of a manifest are one field and one node, and those with
+// a dash have one node more.
+func (s *slab) expect(lines, dashes int) {
+	s.chunk = min(max(lines+dashes, minChunk), maxChunk)
 }
 
 func (s *slab) node() *Node {
 	if len(s.freeNodes) == 0 {
 		s.freeNodes = make([]Node, max(s.chunk, minChunk))
-		s.chunk /= 4
+		s.chunk = max(s.chunk/4, minChunk)
 	}
 	n := &s.freeNodes[0]
 	s.freeNodes = s.freeNodes[1:]
@@ -33,7 +36,7 @@ func (s *slab) node() *Node {
 
 func (s *slab) fields(n int) []Field {
 	if n > len(s.freeFields) {
-		s.freeFields = make([]Field, max(n, s.chunk, minChunk))
+		s.freeFields = make([]Field, max(n, s.chunk*3/4, minChunk))
 	}
 	out := s.freeFields[:n:n]
 	s.freeFields = s.freeFields[n:]
@@ -42,7 +45,7 @@ func (s *slab) fields(n int) []Field {
 
 func (s *slab) items(n int) []*Node {
 	if n > len(s.freeItems) {
-		s.freeItems = make([]*Node, max(n, s.chunk/4, minChunk))
+		s.freeItems = make([]*Node, max(n, s.chunk/8, minChunk))
 	}
 	out := s.freeItems[:n:n]
 	s.freeItems = s.freeItems[n:]
@@ -59,8 +62,11 @@ type builder struct {
 
 // reset forgets open lists and maps, and prepares for a document.
 func (b *builder) reset(text []byte) {
+	if b.openFields == nil {
+		b.openFields, b.openItems = make([]Field, 0, 32), make([]*Node, 0, 16)
+	}
 	b.openFields, b.openItems = b.openFields[:0], b.openItems[:0]
-	b.expect(int(count(text, '\n')))
+	b.expect(bytes.Count(text, []byte("\n")), bytes.Count(text, []byte("- ")))
 }
 
 func (b *builder) beginMap() (mark int)  { return len(b.openFields) }
