@@ -64,6 +64,10 @@ func describeStatus(e apierrors.APIStatus) string {
 	case http.StatusUnauthorized:
 		return "unauthorized: " + message
 	case http.StatusForbidden:
+		// The message begins with the name of the resource, which is known here.
+		if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
+			message = why
+		}
 		return "forbidden: " + message
 	case http.StatusNotFound:
 		return "not found: " + message

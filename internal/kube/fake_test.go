@@ -208,7 +208,7 @@ func refuse(w http.ResponseWriter, code int, why, message string) {
 }
 
 func forbid(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, http.StatusForbidden, "Forbidden", `User "ada" cannot list it at the cluster scope`)
+	refuse(w, http.StatusForbidden, "Forbidden", `things is forbidden: User "ada" cannot list it at the cluster scope`)
 }
 
 func text(contentType, body string) http.HandlerFunc {

@@ -12,10 +12,12 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +60,10 @@ const (
 	requestBurst      = 100
 
 	inCluster = "in-cluster"
+
+	// accountNamespace is where the kubelet writes a pod's own namespace, beside
+	// the token that rest.InClusterConfig reads.
+	accountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 )
 
 // Client reads one cluster. It is safe for many goroutines.
@@ -66,7 +72,8 @@ type Client struct {
 	// name is Object.Cluster; context and host, the server's address, are for
 	// messages.
 	name, context, host string
-	// namespace is the one that the context or the service account belongs to.
+	// namespace is the one that the context or the service account belongs to;
+	// empty when that is unknown.
 	namespace string
 	timeout   time.Duration
 }
@@ -125,7 +132,8 @@ func (c *Client) configure(o Options) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.name, c.context, c.namespace = name, name, config.Contexts[name].Namespace
+	c.name, c.context = name, name
+	c.namespace = cmp.Or(config.Contexts[name].Namespace, metav1.NamespaceDefault)
 	out, err := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, rules).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading context %s of %s: %w: check it with `kubectl config view --context %s`", name, places(rules), err, name)
@@ -142,6 +150,9 @@ func (c *Client) configureInCluster(rules *clientcmd.ClientConfigLoadingRules) (
 		return nil, fmt.Errorf("reading the service account of this pod: %w: let the pod mount its token (automountServiceAccountToken: true), or name a file with --kubeconfig FILE", err)
 	}
 	c.name = inCluster
+	if namespace, err := os.ReadFile(accountNamespace); err == nil {
+		c.namespace = strings.TrimSpace(string(namespace))
+	}
 	return config, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 
@@ -195,7 +196,7 @@ func (s *session) checkNamespace(ctx context.Context, outcomes []outcome) error 
 		}
 		return s.noNamespace(name)
 	}
-	text, _, err := s.get(ctx, o.resource.path("")+"/"+name, "application/json")
+	text, _, err := s.get(ctx, o.resource.path("")+"/"+url.PathEscape(name), "application/json")
 	if apierrors.IsNotFound(err) {
 		return s.noNamespace(name)
 	}
@@ -203,7 +204,8 @@ func (s *session) checkNamespace(ctx context.Context, outcomes []outcome) error 
 		return nil //nolint:nilerr // that namespaces cannot be read is told already
 	}
 	if n, err := s.red.object(cutFor(o.resource).apply(nil, text), o.resource); err == nil {
-		o.objects = append(o.objects, n)
+		o.reasons = append(o.reasons, reason("list namespaces but %s: %s", name, describe(o.err)))
+		o.objects, o.err = append(o.objects, n), nil
 	}
 	return nil
 }

@@ -284,7 +284,7 @@ func TestReadNamespace(t *testing.T) {
 			t.Errorf("objects (-want +got):\n%s", diff)
 		}
 		want := []string{
-			`list namespaces: after 1 objects: forbidden: User "ada" cannot list it at the cluster scope`,
+			`list namespaces but shop: forbidden: User "ada" cannot list it at the cluster scope`,
 			`list deployments.apps in namespace shop: forbidden: User "ada" cannot list it at the cluster scope`,
 		}
 		if diff := cmp.Diff(want, reasons(got)); diff != "" {
