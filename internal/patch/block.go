@@ -78,15 +78,20 @@ func (l *layout) createItem(s *node, i int, value any) ([]change, error) {
 // given column.
 func (l *layout) appendLines(n *node, column int, lines []string) []change {
 	out := []change{l.insertLines(l.afterComments(n.end, column), lines)}
-	for len(n.entries) > 0 && !n.flow {
-		n = n.entries[len(n.entries)-1].value
-	}
-	if n.kind == literal && l.lineEnd(n.end) == len(l.text) {
+	if n = n.lastLeaf(); n.kind == literal && l.lineEnd(n.end) == len(l.text) {
 		// The string lacks a line break at its end only because the text does.
 		header := strings.TrimRight(string(l.text[n.body:n.header]), "+-") + "-"
 		out = append(out, change{n.body, n.header, header})
 	}
 	return out
+}
+
+// lastLeaf returns the value on the last line of n.
+func (n *node) lastLeaf() *node {
+	for len(n.entries) > 0 && !n.flow {
+		n = n.entries[len(n.entries)-1].value
+	}
+	return n
 }
 
 // insertLines puts lines before the line that begins at p, or after the last.
@@ -259,7 +264,7 @@ func (l *layout) dropLines(n *node) []change {
 	e := &p.entries[n.index]
 	to := l.afterComments(n.end, l.column(e.start()))
 	if l.indentation(e.start()) == spaces(l.column(e.start())) {
-		return []change{{l.firstLine(p, n.index), to, ""}}
+		return []change{{l.firstLine(p, n.index), l.afterKept(p, n.index, to), ""}}
 	}
 	// The entry stands on the line of a dash: what follows moves up there.
 	next := p.entries[n.index+1].start()
@@ -267,6 +272,22 @@ func (l *layout) dropLines(n *node) []change {
 		to += max(breakAt(l.text, to), 1)
 	}
 	return []change{{e.start(), to, ""}}
+}
+
+// afterKept returns where the lines end that go with entry i, which end at to:
+// blank lines go, too, if they would become part of a |+ before the entry.
+func (l *layout) afterKept(p *node, i, to int) int {
+	if i == 0 {
+		return to
+	}
+	before := p.entries[i-1].value.lastLeaf()
+	if before.kind != literal || !bytes.ContainsRune(l.text[before.body:before.header], '+') {
+		return to
+	}
+	for to < len(l.text) && l.lineEnd(to) == to+leadingSpaces(l.text[to:]) {
+		to = l.nextLine(to)
+	}
+	return to
 }
 
 // dropLast makes a block map or list with a single entry an empty one.

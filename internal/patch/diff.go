@@ -165,8 +165,9 @@ func furthest(a, b []string) [][]int {
 	return nil
 }
 
-// nextHunk cuts the next hunk off a script: changes that are closer than twice
-// the context, with their context. It is empty if there are none.
+// nextHunk cuts the next hunk off a script: changes with no more lines between
+// them than twice the context, with their context. It is empty if there are
+// none.
 func nextHunk(script []line) (hunk, rest []line) {
 	first := 0
 	for first < len(script) && script[first].sign == ' ' {
@@ -176,7 +177,7 @@ func nextHunk(script []line) (hunk, rest []line) {
 		return nil, nil
 	}
 	last := first
-	for i := first; i < len(script) && i-last <= 2*context; i++ {
+	for i := first; i < len(script) && i-last <= 2*context+1; i++ {
 		if script[i].sign != ' ' {
 			last = i
 		}

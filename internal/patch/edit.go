@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/document"
 )
 
 // Edit collects fixes for the documents of one file and carries them out
@@ -22,7 +23,7 @@ import (
 // differently is a conflict.
 type Edit struct {
 	fixes []fix
-	plans map[int][]seawall.PatchOp
+	plans map[int][]planned
 }
 
 type fix struct {
@@ -41,7 +42,7 @@ func (e *Edit) Add(doc int, ops ...seawall.PatchOp) error {
 		return &Refusal{Doc: doc, Fix: len(e.fixes) - 1, Ops: ops, Err: err}
 	}
 	if e.plans == nil {
-		e.plans = map[int][]seawall.PatchOp{}
+		e.plans = map[int][]planned{}
 	}
 	e.plans[doc] = plan
 	return nil
@@ -66,81 +67,116 @@ func (e *Edit) Apply(text []byte) ([]byte, []*Refusal) {
 
 // applyEach carries out the fixes of a document that are possible, where not
 // all of them are.
-func (e *Edit) applyEach(s *stream, doc int) (refused []*Refusal) {
-	var plan []seawall.PatchOp
+func (e *Edit) applyEach(s *stream, doc int) []*Refusal {
+	possible, refused := e.possible(s, doc)
+	var plan []planned
+	for _, i := range possible {
+		// What could be merged before can be merged without those refused.
+		plan, _ = merge(plan, e.fixes[i].ops)
+	}
+	if s.edit(doc, s.order(doc, plan)) == nil {
+		return refused
+	}
+	plan = nil
+	for _, i := range possible {
+		longer, err := merge(plan, e.fixes[i].ops)
+		if err == nil {
+			err = s.edit(doc, s.order(doc, longer))
+		}
+		if err != nil {
+			refused = append(refused, e.refusal(i, err))
+			continue
+		}
+		plan = longer
+	}
+	return refused
+}
+
+// possible tells the fixes of a document that can be carried out alone from
+// those that cannot.
+func (e *Edit) possible(s *stream, doc int) (possible []int, refused []*Refusal) {
+	original, err := s.open(doc)
+	if err == nil {
+		_, err = original.read()
+	}
 	for i, f := range e.fixes {
 		if f.doc != doc || len(f.ops) == 0 {
 			continue
 		}
-		longer, err := merge(plan, f.ops)
+		err := err
 		if err == nil {
-			delete(s.edited, doc)
-			err = s.edit(doc, s.order(doc, longer))
+			err = original.try(f.ops)
 		}
-		if err == nil {
-			plan = longer
+		if err != nil {
+			refused = append(refused, e.refusal(i, err))
 			continue
 		}
-		r := asRefusal(err)
-		refused = append(refused, &Refusal{Doc: doc, Fix: i, Line: r.Line, Ops: f.ops, Err: r.Err})
+		possible = append(possible, i)
 	}
-	delete(s.edited, doc)
-	if len(plan) == 0 {
-		return refused
+	return possible, refused
+}
+
+// try says why operations cannot be carried out.
+func (e *editor) try(ops []seawall.PatchOp) error {
+	for _, op := range ops {
+		fork := *e
+		if r := fork.apply(op); r != nil {
+			return r
+		}
 	}
-	if err := s.edit(doc, s.order(doc, plan)); err != nil {
-		refused = append(refused, asRefusal(err))
-	}
-	return refused
+	return nil
+}
+
+func (e *Edit) refusal(i int, err error) *Refusal {
+	r := asRefusal(err)
+	return &Refusal{Doc: e.fixes[i].doc, Fix: i, Line: r.Line, Ops: e.fixes[i].ops, Err: r.Err}
 }
 
 // order returns operations that speak of the document as it was in an order in
 // which none moves the place of a later one: items are appended after values
 // are set, and inserted and removed last, from the end.
-func (s *stream) order(doc int, plan []seawall.PatchOp) []seawall.PatchOp {
-	if doc < 0 || doc >= len(s.docs) {
-		return plan
+func (s *stream) order(doc int, plan []planned) []seawall.PatchOp {
+	var root *document.Node
+	if doc >= 0 && doc < len(s.docs) {
+		root = s.docs[doc].Root
 	}
-	root := s.docs[doc].Root.Value()
-	var set, appended, moving []seawall.PatchOp
+	var set, appended, moving []planned
 	for _, op := range plan {
-		switch steps, err := splitPointer(op.Path); {
-		case err != nil || len(steps) == 0 || op.Op == opReplace:
+		switch {
+		case len(op.steps) == 0 || op.Op == opReplace:
 			set = append(set, op)
-		case steps[len(steps)-1] == "-":
+		case op.steps[len(op.steps)-1] == "-":
 			appended = append(appended, op)
-		case inList(root, steps):
+		case inList(root, op.steps):
 			moving = append(moving, op)
 		default:
 			set = append(set, op)
 		}
 	}
-	slices.SortStableFunc(moving, func(a, b seawall.PatchOp) int {
-		x, _ := splitPointer(a.Path)
-		y, _ := splitPointer(b.Path)
-		return slices.CompareFunc(y, x, compareSteps)
+	slices.SortStableFunc(moving, func(a, b planned) int {
+		return slices.CompareFunc(b.steps, a.steps, compareSteps)
 	})
-	return slices.Concat(set, appended, moving)
+	out := make([]seawall.PatchOp, 0, len(plan))
+	for _, op := range slices.Concat(set, appended, moving) {
+		out = append(out, op.PatchOp)
+	}
+	return out
 }
 
 // inList says whether a path leads to an item of a list.
-func inList(v any, steps []string) bool {
+func inList(n *document.Node, steps []string) bool {
 	for _, s := range steps[:len(steps)-1] {
-		switch n := v.(type) {
-		case map[string]any:
-			v = n[s]
-		case []any:
-			i, err := itemIndex(s, len(n), false)
-			if err != nil {
-				return false
-			}
-			v = n[i]
-		default:
+		if n == nil || n.Kind != document.List {
+			n = n.Get(s)
+			continue
+		}
+		i, err := itemIndex(s, len(n.Items), false)
+		if err != nil {
 			return false
 		}
+		n = n.Items[i]
 	}
-	_, ok := v.([]any)
-	return ok
+	return n != nil && n.Kind == document.List
 }
 
 // compareSteps orders indexes by number and everything else by text.
@@ -167,46 +203,32 @@ func parsePlanned(op seawall.PatchOp) (planned, error) {
 	return planned{op, steps}, err
 }
 
-// merge returns plan with ops added. It does not change plan.
-func merge(plan, ops []seawall.PatchOp) ([]seawall.PatchOp, error) {
-	merged := make([]planned, 0, len(plan)+len(ops))
-	for _, op := range plan {
-		p, err := parsePlanned(op)
-		if err != nil {
-			return nil, err
-		}
-		merged = append(merged, p)
-	}
+// merge returns plan with ops added. What plan holds stays as it is.
+func merge(plan []planned, ops []seawall.PatchOp) ([]planned, error) {
 	for _, op := range ops {
 		p, err := parsePlanned(op)
 		if err != nil {
 			return nil, err
 		}
-		if merged, err = mergeOne(merged, p); err != nil {
+		if plan, err = mergeOne(plan, p); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]seawall.PatchOp, len(merged))
-	for i := range merged {
-		out[i] = merged[i].PatchOp
-	}
-	return out, nil
+	return plan, nil
 }
 
 // mergeOne puts one operation together with those it overlaps.
 func mergeOne(plan []planned, op planned) ([]planned, error) {
+	if !slices.ContainsFunc(plan, func(old planned) bool { return related(old.steps, op.steps) }) {
+		return append(plan, op), nil
+	}
 	var out []planned
 	for _, old := range plan {
 		upper, lower := old, op
-		switch {
-		case isAbove(old.steps, op.steps):
-		case isAbove(op.steps, old.steps):
+		if isAbove(op.steps, old.steps) {
 			upper, lower = op, old
-		default:
-			out = append(out, old)
-			continue
 		}
-		if separate(upper, lower) {
+		if !related(old.steps, op.steps) || separate(upper, lower) {
 			out = append(out, old)
 			continue
 		}
@@ -218,6 +240,9 @@ func mergeOne(plan []planned, op planned) ([]planned, error) {
 	}
 	return append(out, op), nil
 }
+
+// related says whether one path is the other or leads to it.
+func related(a, b []string) bool { return isAbove(a, b) || isAbove(b, a) }
 
 // isAbove says whether a path is the other or leads to it.
 func isAbove(a, b []string) bool { return len(a) <= len(b) && slices.Equal(a, b[:len(a)]) }

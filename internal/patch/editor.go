@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/document"
@@ -19,42 +18,141 @@ type editor struct {
 	// value is what text must read as, by the reference implementation.
 	value   any
 	newline string
+	// layout is that of text, nil if it is not known yet.
+	layout *layout
 }
 
-// apply carries out one operation. After an error the editor is of no use; the
-// line is where the obstacle stands.
-func (e *editor) apply(op seawall.PatchOp) (line int, err error) {
+// edit carries out operations, one after the other, and verifies the result.
+// After an error the editor is as before.
+func (e *editor) edit(ops []seawall.PatchOp) *Refusal {
+	if len(ops) > 1 {
+		// Reading the text again for each operation is slow in a large document.
+		fast := *e
+		if fast.editTogether(ops) == nil && fast.verify() == nil {
+			*e = fast
+			return nil
+		}
+	}
+	sure := *e
+	for _, op := range ops {
+		if r := sure.apply(op); r != nil {
+			return r
+		}
+	}
+	if err := sure.verify(); err != nil {
+		return &Refusal{Line: int(e.start), Ops: ops, Err: err}
+	}
+	*e = sure
+	return nil
+}
+
+// apply carries out one operation. After an error the editor is of no use.
+func (e *editor) apply(op seawall.PatchOp) *Refusal {
+	steps, err := e.plan(op)
+	for i := 0; err == nil && i < len(steps); i++ {
+		err = e.take(steps[i : i+1])
+	}
+	if err != nil {
+		return &Refusal{Line: e.lineOf(err), Ops: []seawall.PatchOp{op}, Err: err}
+	}
+	return nil
+}
+
+// plan breaks an operation down into steps and takes it as done.
+func (e *editor) plan(op seawall.PatchOp) ([]step, error) {
 	after, err := reference(e.value, op)
 	if err != nil {
-		return int(e.start), err
+		return nil, err
 	}
 	steps, err := e.steps(op)
-	if err != nil {
-		return int(e.start), err
-	}
-	for _, s := range steps {
-		l, err := newLayout(e.text, e.newline)
-		if err != nil {
-			return e.lineOf(l, err), err
-		}
-		changes, err := s.do(l)
-		if err != nil {
-			return e.lineOf(l, err), err
-		}
-		if e.text, err = splice(e.text, changes); err != nil {
-			return int(e.start), err
-		}
-	}
 	e.value = after
-	return 0, nil
+	return steps, err
 }
 
-func (e *editor) lineOf(l *layout, err error) int {
+// editTogether carries out operations in as few rounds as possible. In a round
+// no step changes a map or list in or around the one that another changes.
+func (e *editor) editTogether(ops []seawall.PatchOp) error {
+	var todo []step
+	for _, op := range ops {
+		steps, err := e.plan(op)
+		if err != nil {
+			return err
+		}
+		todo = append(todo, steps...)
+	}
+	for len(todo) > 0 {
+		var now []step
+		now, todo = independent(todo)
+		if err := e.take(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// independent divides steps into those that can be taken together and those
+// that have to wait for them, in order.
+func independent(steps []step) (now, later []step) {
+	parents, above := map[string]bool{}, map[string]bool{}
+	for _, s := range steps {
+		parent := s.path[:max(len(s.path)-1, 0)]
+		free := !above[joinPointer(parent)]
+		for i := range len(parent) + 1 {
+			free = free && !parents[joinPointer(parent[:i])]
+		}
+		if free {
+			now = append(now, s)
+		} else {
+			later = append(later, s)
+		}
+		parents[joinPointer(parent)] = true
+		for i := range len(parent) {
+			above[joinPointer(parent[:i])] = true
+		}
+	}
+	return now, later
+}
+
+// take changes the text by steps that do not depend on each other.
+func (e *editor) take(steps []step) error {
+	l, err := e.read()
+	if err != nil {
+		return err
+	}
+	var changes []change
+	for _, s := range steps {
+		c, err := s.do(l)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, c...)
+	}
+	text, err := splice(e.text, changes)
+	if err == nil {
+		e.text, e.layout = text, nil
+	}
+	return err
+}
+
+// read returns the layout of the text.
+func (e *editor) read() (*layout, error) {
+	if e.layout == nil {
+		l, err := newLayout(e.text, e.newline)
+		if err != nil {
+			return nil, err
+		}
+		e.layout = l
+	}
+	return e.layout, nil
+}
+
+// lineOf returns the line of the file that an error speaks of.
+func (e *editor) lineOf(err error) int {
 	var at *located
-	if l == nil || !errors.As(err, &at) {
+	if e.layout == nil || !errors.As(err, &at) {
 		return int(e.start)
 	}
-	return int(e.start) + l.line(at.at)
+	return int(e.start) + e.layout.line(at.at)
 }
 
 // verify reads the text of the document alone.
@@ -226,10 +324,7 @@ func (e *editor) replace(path []string, old, value any) []step {
 // isAlias says whether the value is written as *name, and so can only be
 // replaced as a whole.
 func (e *editor) isAlias(path []string) bool {
-	if !strings.Contains(string(e.text), "*") {
-		return false
-	}
-	l, err := newLayout(e.text, e.newline)
+	l, err := e.read()
 	if err != nil {
 		return false
 	}

@@ -73,7 +73,11 @@ func (l *layout) dropFromFlow(n *node) []change {
 	case !bytes.ContainsRune(l.text[p.entries[i-1].value.end:e.start()], '#'):
 		return []change{{p.entries[i-1].value.end, max(n.end, e.mark+1), ""}}
 	case last:
-		return []change{{e.start(), n.end, ""}}
+		end := n.end
+		if comma := l.skipBlank(end); l.text[comma] == ',' {
+			end = comma + 1
+		}
+		return []change{{e.start(), end, ""}}
 	}
 	return []change{{e.start(), p.entries[i+1].start(), ""}}
 }

@@ -365,6 +365,6 @@ func TestApplyGenerated(t *testing.T) {
 	}
 	t.Logf("%d applied, %d refused", applied, refused)
 	if refused*1000 > applied {
-		t.Errorf("%d of %d refused", refused, applied)
+		t.Errorf("%d refused, %d applied, want fewer than one in a thousand", refused, applied)
 	}
 }

@@ -479,7 +479,10 @@ func (b *builder) value(e *entry, n *yaml.Node, column int) error {
 		return err
 	}
 	p := e.mark + 1
-	if e.mark < 0 {
+	switch {
+	case e.mark < 0 && e.key == nil:
+		return b.lost(0, "an empty item")
+	case e.mark < 0:
 		p = e.key.end
 	}
 	e.value = &node{start: p, body: p, end: p}

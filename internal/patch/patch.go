@@ -75,26 +75,18 @@ func (s *stream) edit(doc int, ops []seawall.PatchOp) error {
 	if err != nil {
 		return &Refusal{Doc: doc, Ops: ops, Err: err}
 	}
-	for _, op := range ops {
-		if line, err := e.apply(op); err != nil {
-			return &Refusal{Doc: doc, Line: line, Ops: []seawall.PatchOp{op}, Err: err}
-		}
-	}
-	if err := e.verify(); err != nil {
-		return &Refusal{Doc: doc, Line: int(e.start), Ops: ops, Err: err}
+	if r := e.edit(ops); r != nil {
+		r.Doc = doc
+		return r
 	}
 	s.edited[doc] = e
 	return nil
 }
 
-// open returns an editor of the document as edited so far.
+// open returns an editor of a document.
 func (s *stream) open(doc int) (*editor, error) {
 	if doc < 0 || doc >= len(s.docs) {
 		return nil, fmt.Errorf("%w: the text has %d documents", ErrPath, len(s.docs))
-	}
-	if e := s.edited[doc]; e != nil {
-		fork := *e
-		return &fork, nil
 	}
 	d := &s.docs[doc]
 	if d.Err != nil {

@@ -230,6 +230,12 @@ func TestApply(t *testing.T) {
 			want: lines("a:", "  s: x", "  t: 1", "  # c", "b: 1"),
 		},
 		{
+			name: "remove-after-kept-blank-lines",
+			in:   lines("a: |+", "  text", "", "b: 1", "", "c: 2"),
+			ops:  []seawall.PatchOp{remove("/b")},
+			want: lines("a: |+", "  text", "", "c: 2"),
+		},
+		{
 			name: "replace-items",
 			in:   lines("- a # A", "- b: 1", "  c: 2", "-", "- |", "  text"),
 			ops:  []seawall.PatchOp{replace("/0", m{"w": 2, "v": 1}), replace("/1", "s"), replace("/2", s{1, 2}), replace("/3", true)},
