@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	yamlv2 "go.yaml.in/yaml/v2"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -41,6 +42,9 @@ func (r *reader) readLibrary(p piece) (*Node, *Error) {
 		errors.As(err, &e)
 		return nil, e
 	}
+	if err := checkSyntax(p.text); err != nil {
+		return nil, libraryError(err, p.line)
+	}
 	r.left = c.left
 	return root.node, nil
 }
@@ -60,12 +64,7 @@ func likelyNodes(text []byte) int {
 
 // decodeLibrary returns the only document of text, nil if it has none.
 func decodeLibrary(text []byte) (tree *yaml.Node, err error) {
-	defer func() {
-		// The library panics when its comment scanner is confused.
-		if v := recover(); v != nil {
-			tree, err = nil, fmt.Errorf("yaml: %v", v)
-		}
-	}()
+	defer recoverTo(&err)
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
@@ -82,6 +81,27 @@ func decodeLibrary(text []byte) (tree *yaml.Node, err error) {
 		return nil, nil
 	}
 	return doc.Content[0], nil
+}
+
+// recoverTo turns a panic into an error: version 3 of the library panics when
+// its comment scanner is confused.
+func recoverTo(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("yaml: %v", v)
+	}
+}
+
+// checkSyntax returns what go.yaml.in/yaml/v2, which sigs.k8s.io/yaml uses,
+// has against a text. It is stricter than version 3 about tabs near comments.
+func checkSyntax(text []byte) (err error) {
+	defer recoverTo(&err)
+	var nothing struct{}
+	err = yamlv2.Unmarshal(text, &nothing)
+	var values *yamlv2.TypeError
+	if errors.As(err, &values) {
+		return nil
+	}
+	return err
 }
 
 // libraryError takes "yaml: line 3: what is wrong" apart.
