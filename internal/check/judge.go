@@ -150,7 +150,11 @@ func finding(a *active, prog *program, t *target, offender string) seawall.Findi
 	f.Location = t.object.Locate(path)
 	f.Message = message(prog.message, t, offender)
 	f.Fix = fixes(a, prog, t)
-	f.ID = fingerprint(&f, cause(t, path), offender)
+	why := cause(t, path)
+	if offender != "" {
+		why = withoutIndexes(why)
+	}
+	f.ID = fingerprint(&f, why, offender)
 	return f
 }
 
@@ -166,8 +170,8 @@ func newFinding(r *Rule, o *cluster.Object) seawall.Finding {
 func causePath(a *active, t *target, offender string) string {
 	first := ""
 	for i, at := range strings.Split(a.At, "|") {
-		path := t.where(strings.TrimSpace(at), offender)
-		if n, _ := t.object.Root.Find(path); n != nil {
+		path, found := t.where(strings.TrimSpace(at), offender)
+		if found {
 			return path
 		}
 		if i == 0 {
@@ -177,21 +181,23 @@ func causePath(a *active, t *target, offender string) string {
 	return first
 }
 
-// where resolves one path of a rule.
-func (t *target) where(at, offender string) string {
+// where resolves one path of a rule, and says whether anything stands there.
+func (t *target) where(at, offender string) (path string, found bool) {
 	base, at := t.base(at)
 	before, after, starred := strings.Cut(at, "[*]")
 	if !starred {
-		return join(base, at)
+		path = join(base, at)
+		n, _ := t.object.Root.Find(path)
+		return path, n != nil
 	}
 	listPath := join(base, before)
 	list, _ := t.object.Root.Find(listPath)
 	for i, item := range list.List() {
 		if text(value(item)) == offender || item.Get("name").Str() == offender {
-			return join(document.Index(listPath, i), strings.TrimPrefix(after, "."))
+			return join(document.Index(listPath, i), strings.TrimPrefix(after, ".")), true
 		}
 	}
-	return listPath
+	return listPath, false
 }
 
 // base resolves the pod: and object: prefixes of a path in a rule.
@@ -268,14 +274,18 @@ func text(v ref.Val) string {
 }
 
 // fixes turns a rule's patches into operations on the whole object. A patch
-// whose value cannot be made, or whose condition does not hold, is left out with
-// all others of the rule: half a fix is none.
+// whose value cannot be made is left out with all others of the rule: half a
+// fix is none. One whose condition does not hold is left out alone.
 func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 	var ops []seawall.PatchOp
 	for i, p := range a.Patches {
 		if prog.guards[i] != nil {
-			if v, err := prog.guards[i].eval(t); err != nil || v != types.True {
+			v, err := prog.guards[i].eval(t)
+			if err != nil {
 				return nil
+			}
+			if v != types.True {
+				continue
 			}
 		}
 		base, rest := t.base(p.Path)
@@ -343,13 +353,31 @@ func cause(t *target, path string) string {
 		path = strings.TrimPrefix(path, t.container.Path)
 	}
 	if t.item != nil {
-		if name := t.item.Get("name").Str(); name != "" {
+		name := t.item.Get("name").Str()
+		if name == "" {
+			name = t.item.Str()
+		}
+		if name != "" {
 			if i := strings.LastIndexByte(t.path, '['); i >= 0 {
 				return t.path[:i] + "=" + name
 			}
 		}
 	}
 	return path
+}
+
+// withoutIndexes turns a[1].b into a[].b.
+func withoutIndexes(path string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(path, "[")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte('[')
+		path = strings.TrimLeft(after, "0123456789")
+	}
 }
 
 // fingerprint is the ID of a finding: 80 bits of a hash over what it is about,

@@ -54,7 +54,7 @@ type PatchTemplate struct {
 	Path  string
 	Value any
 	Expr  string // CEL that yields the value
-	When  string // CEL; where it is not true, the rule offers no fix
+	When  string // CEL; where it is not true, the patch is left out
 }
 
 // Example is a set of objects that must pass, or must fail in the wanted way.
