@@ -6,8 +6,10 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 
+	rbacchecks "seawall.io/seawall/checks/rbac"
 	"seawall.io/seawall/internal/check"
 )
 
@@ -37,7 +39,13 @@ func Rules() ([]*check.Rule, error) {
 
 // Funcs returns the Go functions that the built-in checks name.
 func Funcs() map[string]check.Func {
-	return map[string]check.Func{}
+	all := map[string]check.Func{}
+	for _, topic := range []map[string]check.Func{
+		rbacchecks.Funcs(),
+	} {
+		maps.Copy(all, topic)
+	}
+	return all
 }
 
 //go:embed frameworks

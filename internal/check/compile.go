@@ -89,6 +89,20 @@ type program struct {
 	guards  []*code // likewise; nil where the patch has no condition
 }
 
+// interpretOnly takes the fast path out of a program.
+func (p *program) interpretOnly() {
+	for _, c := range append([]*code{p.when, p.deny}, append(p.patches, p.guards...)...) {
+		if c != nil {
+			c.fast = nil
+		}
+	}
+	for i := range p.message {
+		if p.message[i].expr != nil {
+			p.message[i].expr.fast = nil
+		}
+	}
+}
+
 // code is a compiled expression. Most are only ever run on the fast path, so
 // cel-go plans its own program when it is first asked.
 type code struct {

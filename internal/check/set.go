@@ -15,7 +15,9 @@ import (
 // Set is a choice of rules, ready to judge. It is safe for many goroutines.
 type Set struct {
 	minor int64
-	rules []*active
+	// interpreter leaves out the fast path.
+	interpreter bool
+	rules       []*active
 	// byKind holds rules on whole objects; kinds without a group are Kubernetes'
 	// own.
 	byKind     map[string][]*active
@@ -49,12 +51,15 @@ type Options struct {
 	Params map[string]map[string]any
 	// Funcs are the Go functions that rules name.
 	Funcs map[string]Func
+	// Interpreter judges by cel-go's interpreter alone, without the fast path.
+	// Nothing changes but the speed; the tests hold the one against the other.
+	Interpreter bool
 }
 
 // NewSet makes a set of rules. IDs must be unique, and every function that a
 // rule names must be there.
 func NewSet(rules []*Rule, o Options) (*Set, error) {
-	s := &Set{minor: int64(o.Minor), byKind: map[string][]*active{}}
+	s := &Set{minor: int64(o.Minor), interpreter: o.Interpreter, byKind: map[string][]*active{}}
 	if s.minor == 0 {
 		s.minor = NewestMinor
 	}
@@ -163,6 +168,9 @@ func (s *Set) program(a *active) (*program, error) {
 		s.envOnce.Do(func() { s.env, s.envErr = newEnv() })
 		if a.err = s.envErr; a.err == nil {
 			a.prog, a.err = compile(s.env, a.Rule)
+			if a.err == nil && s.interpreter {
+				a.prog.interpretOnly()
+			}
 		}
 	})
 	return a.prog, a.err

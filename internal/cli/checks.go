@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,67 +20,47 @@ func loadChecks(dirs []string) ([]*check.Rule, map[string]check.Func, error) {
 	}
 	funcs := checks.Funcs()
 	for _, dir := range dirs {
-		own, ownFuncs, err := loadFolder(dir)
+		own, err := loadFolder(dir, funcs)
 		if err != nil {
 			return nil, nil, err
 		}
 		rules = append(rules, own...)
-		maps.Copy(funcs, ownFuncs)
 	}
 	return rules, funcs, nil
 }
 
-// loadFolder reads a user's checks: .txtar files in Seawall's format, and the
-// ValidatingAdmissionPolicies in .yaml files with their bindings. Every check
-// is compiled, so that a broken one stops the scan before it starts.
-func loadFolder(dir string) ([]*check.Rule, map[string]check.Func, error) {
+// loadFolder reads a user's checks: .txtar files in Seawall's format. Every
+// check is compiled, so that a broken one stops the scan before it starts.
+func loadFolder(dir string, funcs map[string]check.Func) ([]*check.Rule, error) {
 	var rules []*check.Rule
-	var policies []check.PolicyFile
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || e.IsDir() || !strings.EqualFold(filepath.Ext(name), ".txtar") {
 			return err
 		}
-		switch strings.ToLower(filepath.Ext(name)) {
-		case ".txtar":
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return err //nolint:wrapcheck // wrapped below
-			}
-			r, err := check.ParseRule(filepath.ToSlash(name), text)
-			if err != nil {
-				return err //nolint:wrapcheck // it names the file
-			}
-			rules = append(rules, r)
-		case ".yaml", ".yml", ".json":
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return err //nolint:wrapcheck // wrapped below
-			}
-			policies = append(policies, check.PolicyFile{Name: filepath.ToSlash(name), Text: text})
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err //nolint:wrapcheck // wrapped below
 		}
-		return nil
+		r, err := check.ParseRule(filepath.ToSlash(name), text)
+		if err == nil {
+			rules = append(rules, r)
+		}
+		return err //nolint:wrapcheck // it names the file
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the checks of %s: %w", dir, err)
+		return nil, fmt.Errorf("reading the checks of %s: %w", dir, err)
 	}
-	fromPolicies, funcs, err := check.ParsePolicies(policies)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the checks of %s: %w", dir, err)
-	}
-	rules = append(rules, fromPolicies...)
 	if len(rules) == 0 {
-		return nil, nil, fmt.Errorf("the folder %s holds no checks: want *.txtar files, or ValidatingAdmissionPolicies in *.yaml files", dir)
+		return nil, fmt.Errorf("the folder %s holds no checks: want *.txtar files", dir)
 	}
-	all := checks.Funcs()
-	maps.Copy(all, funcs)
-	set, err := check.NewSet(rules, check.Options{Funcs: all})
+	set, err := check.NewSet(rules, check.Options{Funcs: funcs})
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // it names the file
+		return nil, err //nolint:wrapcheck // it names the file
 	}
 	if errs := set.Compile(); len(errs) > 0 {
-		return nil, nil, errs[0]
+		return nil, errs[0]
 	}
-	return rules, funcs, nil
+	return rules, nil
 }
 
 // chooseFrameworks returns the frameworks with the IDs.

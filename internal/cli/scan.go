@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/exception"
 	"seawall.io/seawall/internal/helm"
 	"seawall.io/seawall/internal/kube"
@@ -65,7 +66,7 @@ func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Option
 		Version: Version(), Targets: targets, Stdin: env.Stdin,
 		Params: c.params, Today: env.Now().UTC().Format("2006-01-02"),
 		Namespace: s.namespace, AllContexts: s.allContext, Exclude: s.exclude,
-		Kube: kube.Options{Kubeconfig: s.kubeconfig, Context: s.context, UserAgent: "seawall/" + Version()},
+		Kube: kube.Options{Kubeconfig: s.kubeconfig, Context: s.context, Version: Version()},
 		Helm: helm.Options{Values: s.values, Set: s.set, SetString: s.setString, Namespace: s.namespace},
 	}
 	var err error
@@ -269,7 +270,7 @@ func parseMinor(text string) (int, error) {
 	if text == "" || text == "latest" {
 		return 0, nil
 	}
-	minor := kube.Minor(text)
+	minor := cluster.Minor(text)
 	if minor == 0 {
 		return 0, fmt.Errorf("--pss-version %q: want a Kubernetes version such as v1.34, or latest", text)
 	}

@@ -2,12 +2,11 @@ package cli
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
-	"seawall.io/seawall/internal/archive"
 	"seawall.io/seawall/internal/kube"
+	"seawall.io/seawall/internal/snapshotfile"
 )
 
 func newSnapshot(env *Env) *cobra.Command {
@@ -23,22 +22,25 @@ in the file, and again by every command that reads it.`,
 		Example: "  seawall snapshot -o cluster.tar.zst && seawall scan snapshot:cluster.tar.zst",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig, Context: kubeContext, UserAgent: "seawall/" + Version()})
+			client, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig, Context: kubeContext, Version: Version()})
 			if err != nil {
 				return err //nolint:wrapcheck // it says what to do
 			}
 			var o kube.ReadOptions
 			o.Namespace = namespace
 			if env.StderrTerminal {
-				o.Progress = progress(env.Stderr)
+				show := progress(env.Stderr)
+				o.Progress = func(p kube.Progress) {
+					show(fmt.Sprintf("reading %s, %d objects", p.Resource, p.Objects), p.Done, p.Total)
+				}
 			}
 			snap, err := client.Read(cmd.Context(), o)
 			if err != nil {
 				return err //nolint:wrapcheck // it says what to do
 			}
-			meta := archive.Meta{Seawall: Version(), Time: env.Now().UTC()}
-			if err := writeFile(file, func(w io.Writer) error { return archive.Write(w, snap, meta) }); err != nil {
-				return err
+			meta := snapshotfile.Meta{Seawall: Version(), Time: env.Now().UTC()}
+			if err := snapshotfile.WriteFile(file, snap, meta); err != nil {
+				return err //nolint:wrapcheck // it names the file
 			}
 			fmt.Fprintf(env.Stderr, "%s: %d objects of %s\n", file, len(snap.Objects), client.Name()) //nolint:errcheck // the file is what counts
 			for _, hole := range snap.Incomplete {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,16 +33,25 @@ type Tree struct {
 	Kustomizations []string
 	Incomplete     []seawall.Incomplete
 	Skipped        []seawall.Skipped
+
+	root    string
+	exclude []string
 }
 
-// Walk lists what is in root. It follows symbolic links, and reports those that
+// Walk lists what is in root, but for what a pattern of exclude matches: a
+// file's or folder's name, or its path below root. It follows symbolic links, and reports those that
 // lead back to a folder that they stand in.
-func Walk(root string) (*Tree, error) {
+func Walk(root string, exclude []string) (*Tree, error) {
+	for _, pattern := range exclude {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("exclude %q: %w", pattern, err)
+		}
+	}
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", root, err)
 	}
-	t := &Tree{}
+	t := &Tree{root: root, exclude: exclude}
 	if !info.IsDir() {
 		t.Files = append(t.Files, filepath.ToSlash(root))
 		return t, nil
@@ -90,6 +100,10 @@ func (t *Tree) folder(dir string, above []os.FileInfo) {
 }
 
 func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
+	if t.excluded(name) {
+		t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "left out by --exclude"})
+		return
+	}
 	mode := e.Type()
 	if mode&fs.ModeSymlink != 0 {
 		info, err := os.Stat(name)
@@ -114,6 +128,24 @@ func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
 	default:
 		t.Files = append(t.Files, filepath.ToSlash(name))
 	}
+}
+
+func (t *Tree) excluded(name string) bool {
+	rel, err := filepath.Rel(t.root, name)
+	if err != nil {
+		return false
+	}
+	rel = filepath.ToSlash(rel)
+	for _, pattern := range t.exclude {
+		pattern = strings.TrimSuffix(strings.TrimPrefix(pattern, "./"), "/")
+		if whole, _ := path.Match(pattern, rel); whole { //nolint:errcheck // Walk has tried the pattern
+			return true
+		}
+		if last, _ := path.Match(pattern, path.Base(rel)); last { //nolint:errcheck // Walk has tried the pattern
+			return true
+		}
+	}
+	return false
 }
 
 // skippedFolders hold what tools put there, never a user's manifests.

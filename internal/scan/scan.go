@@ -41,6 +41,14 @@ type Options struct {
 	// Today, as YYYY-MM-DD, decides which exceptions have expired.
 	Today string
 
+	// Exclude leaves out files and folders below the targets, as manifest.Walk
+	// takes it.
+	Exclude []string
+
+	// Overlay holds texts to read in place of files, by name, and files that do
+	// not exist yet.
+	Overlay map[string][]byte
+
 	Helm        helm.Options
 	Kube        kube.Options
 	AllContexts bool
@@ -134,7 +142,7 @@ const chunk = 64
 func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *cluster.Snapshot, result *Result) error {
 	minor := o.Minor
 	if minor == 0 {
-		minor = kube.Minor(snap.Version)
+		minor = cluster.Minor(snap.Version)
 	}
 	set, err := check.NewSet(rules, check.Options{Minor: minor, Params: o.Params, Funcs: o.Funcs})
 	if err != nil {
