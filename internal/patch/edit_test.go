@@ -2,6 +2,7 @@ package patch
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,6 +116,101 @@ func TestEditDocuments(t *testing.T) {
 	}
 	if len(refused) != 2 || refused[0].Fix != 1 || refused[1].Fix != 3 {
 		t.Errorf("got %v, want the fixes 1 and 3 refused", refused)
+	}
+}
+
+// TestEditGenerated checks that what is not refused is done, however fixes
+// overlap.
+func TestEditGenerated(t *testing.T) {
+	done := 0
+	for seed := range uint64(1500) {
+		a := newAuthor(seed, seed%3 != 0)
+		text := []byte(a.document())
+		root := document.Parse(text, document.Limits{})[0].Root
+		if root == nil {
+			continue
+		}
+		var e Edit
+		var ops []seawall.PatchOp
+		for range 8 {
+			op := a.operation(root.Value())
+			if steps, _ := splitPointer(op.Path); slices.Contains(steps, "-") || inList(root, steps) {
+				continue
+			}
+			if _, err := reference(root.Value(), op); err != nil {
+				continue
+			}
+			if e.Add(0, op) != nil {
+				op = seawall.PatchOp{}
+			}
+			ops = append(ops, op)
+		}
+		got, refused := e.Apply(text)
+		for _, r := range refused {
+			if !errors.Is(r, ErrShared) {
+				t.Logf("seed %d: %v", seed, r)
+			}
+			ops[r.Fix] = seawall.PatchOp{}
+		}
+		after := document.Parse(got, document.Limits{})[0].Root
+		for _, op := range ops {
+			if op.Op == "" {
+				continue
+			}
+			if done++; !isDone(after, op) {
+				t.Errorf("seed %d: %v is not done\n%s", seed, op, Diff("x", text, got))
+			}
+		}
+	}
+	t.Logf("%d done", done)
+}
+
+// isDone says whether an operation has had its effect. What an add sets may
+// have got more entries.
+func isDone(root *document.Node, op seawall.PatchOp) bool {
+	v := root.Value()
+	steps, _ := splitPointer(op.Path)
+	for _, s := range steps {
+		switch n := v.(type) {
+		case map[string]any:
+			child, found := n[s]
+			if !found {
+				return op.Op == opRemove
+			}
+			v = child
+		case []any:
+			i, err := itemIndex(s, len(n), false)
+			if err != nil {
+				return false
+			}
+			v = n[i]
+		default:
+			return op.Op == opRemove
+		}
+	}
+	want, err := normal(op.Value)
+	return err == nil && op.Op != opRemove && contains(v, want)
+}
+
+func contains(v, want any) bool {
+	w, ok := want.(map[string]any)
+	n, okToo := v.(map[string]any)
+	if !ok || !okToo {
+		return same(v, want) || (want == nil && okToo)
+	}
+	for k := range w {
+		if child, found := n[k]; !found || !contains(child, w[k]) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestBelow(t *testing.T) {
+	got := Below("/items/3", []seawall.PatchOp{remove("/a"), add("/b", 1)})
+	want := []seawall.PatchOp{remove("/items/3/a"), add("/items/3/b", 1)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

@@ -137,7 +137,7 @@ func (e *editor) take(steps []step) error {
 // read returns the layout of the text.
 func (e *editor) read() (*layout, error) {
 	if e.layout == nil {
-		l, err := newLayout(e.text, e.newline)
+		l, err := newLayout(e.text, int(e.start), e.newline)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +152,7 @@ func (e *editor) lineOf(err error) int {
 	if e.layout == nil || !errors.As(err, &at) {
 		return int(e.start)
 	}
-	return int(e.start) + e.layout.line(at.at)
+	return e.layout.fileLine(at.at)
 }
 
 // verify reads the text of the document alone.
@@ -427,15 +427,15 @@ func (l *layout) missing(n *node, depth int, s string) error {
 	for i := range n.entries {
 		if n.entries[i].merge {
 			at := n.entries[i].start()
-			err := fmt.Errorf("%w: the key %q comes from the merge key on line %s: change the map it names, or write the key here by hand", ErrShared, s, lineMark(l, at))
+			err := fmt.Errorf("%w: the key %q comes from the merge key on line %d: change the map it names, or write the key here by hand", ErrShared, s, l.fileLine(at))
 			return &mergedError{in: n, depth: depth, err: &located{at: at, err: err}}
 		}
 	}
 	return &located{at: n.start, err: fmt.Errorf("%w: the key %q is written in another form: make the change by hand", ErrLayout, s)}
 }
 
-// lineMark names a line of the document by its number within it.
-func lineMark(l *layout, at int) string { return fmt.Sprintf("%d of the document", l.line(at)+1) }
+// fileLine returns the line of the file, counted from 1, that an offset is on.
+func (l *layout) fileLine(p int) int { return l.first + l.line(p) }
 
 // own refuses to change n, a map or a list, if that would show elsewhere.
 func (l *layout) own(n *node) error {
@@ -444,7 +444,7 @@ func (l *layout) own(n *node) error {
 		name := l.text[n.body:n.end]
 		return &located{at: n.start, err: fmt.Errorf("%w: it is %s, the value of the anchor &%s: change it there, or write the value out", ErrShared, name, name[1:])}
 	case n.again > 0:
-		return &located{at: n.start, err: fmt.Errorf("%w: *%s on line %s repeats the value of &%s, which would change too: change it by hand, or write the value out in both places", ErrShared, n.anchor, lineMark(l, n.again), n.anchor)}
+		return &located{at: n.start, err: fmt.Errorf("%w: *%s on line %d repeats the value of &%s, which would change too: change it by hand, or write the value out in both places", ErrShared, n.anchor, l.fileLine(n.again), n.anchor)}
 	}
 	return nil
 }

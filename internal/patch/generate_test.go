@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -291,7 +292,7 @@ func (a *author) any(depth int) any {
 // local reports an error if a change touches lines other than those of the
 // value that the operation speaks of, the parent it has, and their comments.
 func local(before, after []byte, op seawall.PatchOp) error {
-	l, err := newLayout(before, "\n")
+	l, err := newLayout(before, 1, "\n")
 	if err != nil {
 		return err
 	}
@@ -313,6 +314,9 @@ func local(before, after []byte, op seawall.PatchOp) error {
 	first, last := l.line(n.start), l.line(l.afterComments(n.end, -1))
 	if n.parent != nil && n.parent.entries[n.index].mark >= 0 {
 		first = l.line(n.parent.entries[n.index].mark)
+	}
+	if len(l.lines) != bytes.Count(before, []byte("\n"))+1 {
+		return nil // other line breaks, which splitLines does not know
 	}
 	a, b := splitLines(before), splitLines(after)
 	same := 0

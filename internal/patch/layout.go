@@ -72,20 +72,24 @@ func (e *entry) start() int {
 // layout is a document with the places of all its values.
 type layout struct {
 	text  []byte
+	first int   // line of the file on which text begins
 	lines []int // offsets of line starts
 	root  *node
 	json  bool
 	// newline is what to end new lines with.
 	newline string
+	// usual is how the whole document indents, nil until it is asked for.
+	usual *census
 }
 
-// newLayout reads the text of one document.
-func newLayout(text []byte, newline string) (*layout, error) {
+// newLayout reads the text of one document, which begins on the given line of
+// its file.
+func newLayout(text []byte, first int, newline string) (*layout, error) {
 	tree, err := decode(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
 	}
-	l := &layout{text: text, lines: lineStarts(text), newline: newline, json: isJSON(text)}
+	l := &layout{text: text, first: first, lines: lineStarts(text), newline: newline, json: isJSON(text)}
 	b := builder{layout: l, again: map[*yaml.Node]*yaml.Node{}}
 	b.findAliases(tree)
 	l.root, err = b.build(tree, -1)
@@ -256,6 +260,9 @@ func (b *builder) buildAt(n *yaml.Node, p, column int) (*node, error) {
 		out.again, _ = b.offset(a)
 	}
 	var err error
+	if out.body >= len(b.text) && n.Kind != yaml.ScalarNode {
+		return nil, b.lost(p, "a value")
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		out.kind, out.end = alias, out.body+1+len(n.Value)

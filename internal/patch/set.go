@@ -59,6 +59,18 @@ func Remove(root *document.Node, path string) []seawall.PatchOp {
 	return []seawall.PatchOp{{Op: opRemove, Path: pointerTo(steps)}}
 }
 
+// Below returns operations, which are relative to a value, as operations that
+// are relative to the document in which the JSON pointer leads to the value: an
+// object that is an item of a List, for example.
+func Below(pointer string, ops []seawall.PatchOp) []seawall.PatchOp {
+	out := make([]seawall.PatchOp, len(ops))
+	for i, op := range ops {
+		op.Path = pointer + op.Path
+		out[i] = op
+	}
+	return out
+}
+
 // pathStep is a key or an index.
 type pathStep struct {
 	name  string

@@ -12,14 +12,16 @@ func isJSON(text []byte) bool { return json.Valid(text) }
 // nearest to n are, and otherwise as most of the document.
 func (l *layout) blockStyleAt(n *node) blockStyle {
 	near := census{layout: l}
-	for p := n; p != nil; p = p.parent {
+	for p := n; p != nil && (near.step == nil || near.dash == nil); p = p.parent {
 		near.entries(p)
 	}
-	all := census{layout: l}
-	all.tree(l.root)
+	if l.usual == nil {
+		l.usual = &census{layout: l}
+		l.usual.tree(l.root)
+	}
 	return blockStyle{
-		step: firstSet(near.step, all.steps.most(), 2),
-		dash: firstSet(near.dash, all.dashes.most(), 0),
+		step: firstSet(near.step, l.usual.steps.most(), 2),
+		dash: firstSet(near.dash, l.usual.dashes.most(), 0),
 	}
 }
 
@@ -57,7 +59,9 @@ func (t *tally) most() int {
 }
 
 func (c *census) tree(n *node) {
-	c.entries(n)
+	if !n.flow {
+		c.entries(n)
+	}
 	for i := range n.entries {
 		c.tree(n.entries[i].value)
 	}
