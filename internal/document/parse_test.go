@@ -284,6 +284,13 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestManyEmptyDocuments(t *testing.T) {
+	docs := Parse([]byte(strings.Repeat("---\n", 1000)), Limits{Nodes: 10})
+	if len(docs) != 11 || docs[9].Err != nil || docs[10].Err == nil {
+		t.Errorf("got %d documents, want 10 and one with an error", len(docs))
+	}
+}
+
 func TestParseJSON(t *testing.T) {
 	root, err := ParseJSON([]byte("{\"é\": [1,\n 2.5, \"a\\n\"]}"), Limits{})
 	if err != nil {

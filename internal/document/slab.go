@@ -3,31 +3,27 @@ package document
 import "bytes"
 
 // slab hands out nodes, and room for fields and items, from large
-// allocations. Documents share what is left of them.
+// allocations. The documents of a stream share what is left of them.
 type slab struct {
 	freeNodes  []Node
 	freeFields []Field
 	freeItems  []*Node
-	// chunk is how many nodes to allocate at once.
-	chunk int
+	// What was allocated of each so far, and is expected to be needed.
+	nodeRoom, fieldRoom, itemRoom room
 }
 
-const (
-	minChunk = 16
-	maxChunk = 4096
-)
-
-// expect sets the size of allocations for a document of so many lines and
-// dashes: most lines of a manifest are one field and one node, and those with
-// a dash have one node more.
+// expect prepares for one more document, of so many lines and dashes: most
+// lines of a manifest are one field and one node, and those with a dash are
+// one item and have one node more.
 func (s *slab) expect(lines, dashes int) {
-	s.chunk = min(max(lines+dashes, minChunk), maxChunk)
+	s.nodeRoom.want += lines + dashes + lines/8
+	s.fieldRoom.want += lines
+	s.itemRoom.want += dashes
 }
 
 func (s *slab) node() *Node {
 	if len(s.freeNodes) == 0 {
-		s.freeNodes = make([]Node, max(s.chunk, minChunk))
-		s.chunk = max(s.chunk/4, minChunk)
+		s.freeNodes = make([]Node, s.nodeRoom.next(1))
 	}
 	n := &s.freeNodes[0]
 	s.freeNodes = s.freeNodes[1:]
@@ -36,7 +32,7 @@ func (s *slab) node() *Node {
 
 func (s *slab) fields(n int) []Field {
 	if n > len(s.freeFields) {
-		s.freeFields = make([]Field, max(n, s.chunk*3/4, minChunk))
+		s.freeFields = make([]Field, s.fieldRoom.next(n))
 	}
 	out := s.freeFields[:n:n]
 	s.freeFields = s.freeFields[n:]
@@ -45,11 +41,30 @@ func (s *slab) fields(n int) []Field {
 
 func (s *slab) items(n int) []*Node {
 	if n > len(s.freeItems) {
-		s.freeItems = make([]*Node, max(n, s.chunk/8, minChunk))
+		s.freeItems = make([]*Node, s.itemRoom.next(n))
 	}
 	out := s.freeItems[:n:n]
 	s.freeItems = s.freeItems[n:]
 	return out
+}
+
+// room decides how much to allocate at once.
+type room struct {
+	want, made int
+}
+
+const (
+	minChunk = 8
+	maxChunk = 4096
+)
+
+// next returns what is still expected, a quarter more than there is when that
+// was too little, and at least atLeast.
+func (r *room) next(atLeast int) int {
+	n := max(r.want-r.made, r.made/4)
+	n = max(min(max(n, minChunk), maxChunk), atLeast)
+	r.made += n
+	return n
 }
 
 // builder collects the children of lists and maps whose length is not known

@@ -101,7 +101,7 @@ func Parse(text []byte, l Limits) []Doc {
 	s.skipByteOrderMark()
 	for {
 		p, ok := s.next()
-		if !ok {
+		if !ok || r.left < 0 {
 			return r.docs
 		}
 		r.read(p)
@@ -129,7 +129,10 @@ type reader struct {
 // JSON values.
 func (r *reader) read(p piece) {
 	doc := Doc{Start: p.bodyLine, Text: p.body}
+	r.left-- // an empty document costs as much as a value
 	switch {
+	case r.left < 0:
+		doc.Err = &Error{Line: int(p.line), Msg: tooManyNodes(r.limits.Nodes)}
 	case p.err != nil:
 		doc.Err = p.err
 	case isBlank(p.body) && !p.directives:
