@@ -60,7 +60,7 @@ func (e *Edit) Apply(text []byte) ([]byte, []*Refusal) {
 	}
 	out, err := s.join()
 	if err != nil {
-		return text, append(refused, asRefusal(err))
+		return out, append(refused, asRefusal(err))
 	}
 	return out, refused
 }

@@ -292,6 +292,8 @@ func (a *author) any(depth int) any {
 // local reports an error if a change touches lines other than those of the
 // value that the operation speaks of, the parent it has, and their comments.
 func local(before, after []byte, op seawall.PatchOp) error {
+	mark := []byte("\ufeff")
+	before, after = bytes.TrimPrefix(before, mark), bytes.TrimPrefix(after, mark)
 	l, err := newLayout(before, 1, "\n")
 	if err != nil {
 		return err

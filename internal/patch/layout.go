@@ -153,6 +153,9 @@ func (l *layout) line(p int) int {
 	return sort.Search(len(l.lines), func(i int) bool { return l.lines[i] > p }) - 1
 }
 
+// fileLine returns the line of the file, counted from 1, that an offset is on.
+func (l *layout) fileLine(p int) int { return l.first + l.line(p) }
+
 // lineStart returns where the line of an offset begins.
 func (l *layout) lineStart(p int) int { return l.lines[l.line(p)] }
 

@@ -45,11 +45,12 @@ import (
 
 // Apply returns text with ops applied, one after the other as RFC 6902 has it,
 // to document doc of the stream, counted from 0 as document.Parse does. Parents
-// that an add lacks are made. The error is a *Refusal; text is never changed.
+// that an add lacks are made. With an error, which is a *Refusal, it returns text
+// as it was.
 func Apply(text []byte, doc int, ops []seawall.PatchOp) ([]byte, error) {
 	s := newStream(text)
 	if err := s.edit(doc, ops); err != nil {
-		return nil, err
+		return text, err
 	}
 	return s.join()
 }
@@ -123,14 +124,14 @@ func (s *stream) join() ([]byte, error) {
 		}
 		from, err := offsetIn(s.text, s.docs[i].Text)
 		if err != nil {
-			return nil, &Refusal{Doc: i, Err: err}
+			return s.text, &Refusal{Doc: i, Err: err}
 		}
 		out = append(append(out, s.text[last:from]...), e.text...)
 		last = from + len(s.docs[i].Text)
 	}
 	out = append(out, s.text[last:]...)
 	if err := s.verify(out); err != nil {
-		return nil, err
+		return s.text, err
 	}
 	return out, nil
 }
