@@ -66,8 +66,24 @@ type query struct {
 	model *rbac.Model
 	// byRole remembers what a role yields, whoever is bound to it.
 	byRole map[*rbac.Role][]match
+	// byNeed and byHolder remember what gives, and who holds, a permission of
+	// with.
+	byNeed   map[roleNeed]*match
+	byHolder map[holder]*rbac.Binding
 	// powerful are the namespaces that privileged adds.
 	powerful map[string]bool
+}
+
+type roleNeed struct {
+	role *rbac.Role
+	need *need
+}
+
+// holder is a subject in the whole cluster, or anywhere.
+type holder struct {
+	subject  rbac.Subject
+	need     *need
+	anywhere bool
 }
 
 // match is what one rule gives of one need.
@@ -80,6 +96,8 @@ type match struct {
 func (q *query) report(in *check.Input) {
 	q.in, q.model = in, rbac.Of(in.Snapshot)
 	q.byRole = map[*rbac.Role][]match{}
+	q.byNeed = map[roleNeed]*match{}
+	q.byHolder = map[holder]*rbac.Binding{}
 	for _, b := range q.model.Bindings {
 		if b.Object == nil || !q.concerns(b) {
 			continue
@@ -232,32 +250,60 @@ func (q *query) holders(b *rbac.Binding, subjects []rbac.Subject, with []need, n
 // heldBy says by what a subject of b holds a permission where b grants; by b
 // itself if that gives it.
 func (q *query) heldBy(s rbac.Subject, b *rbac.Binding, n *need) (note string, ok bool) {
-	bindings := q.model.AllBindingsFor(s.Identity())
-	if !b.Cluster() {
-		bindings = q.model.BindingsFor(s.Identity(), b.Namespace)
-	}
-	if m, ok := q.gives(b, n); ok {
+	if m := q.gives(b, n); m != nil {
 		return m.phrase(b.Role), true
 	}
-	for _, other := range bindings {
-		if m, ok := q.gives(other, n); ok {
-			return fmt.Sprintf("%s by %s", m.phrase(b.Role), other), true
-		}
+	other := q.giver(holder{s, n, b.Cluster()})
+	if other == nil && !b.Cluster() {
+		other = q.first(q.model.BindingsIn(s.Identity(), b.Namespace), n)
 	}
-	return "", false
+	if other == nil {
+		return "", false
+	}
+	return fmt.Sprintf("%s by %s", q.gives(other, n).phrase(b.Role), other), true
 }
 
-// gives says whether a binding gives a permission somewhere.
-func (q *query) gives(b *rbac.Binding, n *need) (match, bool) {
-	if b.Role == nil || !inScope(n.scope, b) {
-		return match{}, false
+// giver returns a binding by which somebody holds a permission, nil if there
+// is none.
+func (q *query) giver(h holder) *rbac.Binding {
+	if b, known := q.byHolder[h]; known {
+		return b
 	}
-	for _, rule := range b.Role.Rules {
-		if m, ok := n.matches(rule, q.in); ok {
-			return m, true
+	bindings := q.model.BindingsIn(h.subject.Identity(), "")
+	if h.anywhere {
+		bindings = q.model.AllBindingsFor(h.subject.Identity())
+	}
+	b := q.first(bindings, h.need)
+	q.byHolder[h] = b
+	return b
+}
+
+func (q *query) first(bindings []*rbac.Binding, n *need) *rbac.Binding {
+	for _, b := range bindings {
+		if q.gives(b, n) != nil {
+			return b
 		}
 	}
-	return match{}, false
+	return nil
+}
+
+// gives says by what, if at all, a binding gives a permission.
+func (q *query) gives(b *rbac.Binding, n *need) *match {
+	if b.Role == nil || !inScope(n.scope, b) {
+		return nil
+	}
+	key := roleNeed{b.Role, n}
+	m, known := q.byNeed[key]
+	if !known {
+		for _, rule := range b.Role.Rules {
+			if found, ok := n.matches(rule, q.in); ok {
+				m = &found
+				break
+			}
+		}
+		q.byNeed[key] = m
+	}
+	return m
 }
 
 // isPowerful says whether a namespace has a service account that can do

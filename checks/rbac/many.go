@@ -34,7 +34,7 @@ func manyRoles(in *check.Input) {
 			roles[s][r] = true
 		}
 	}
-	threshold := in.Int("threshold", 4)
+	threshold := in.Int("threshold", 0)
 	for _, s := range order {
 		if len(roles[s]) < threshold {
 			continue
@@ -45,15 +45,15 @@ func manyRoles(in *check.Input) {
 		}
 		slices.Sort(names)
 		in.Report(check.Hit{
-			Object: holder(in.Snapshot, s, first[s]), Path: "metadata.name", Cause: s.String(),
+			Object: subjectObject(in.Snapshot, s, first[s]), Path: "metadata.name", Cause: s.String(),
 			Message: fmt.Sprintf("%s bound to %d roles: %s", s, len(roles[s]), list(names, ", ")),
 		})
 	}
 }
 
-// holder is the object that a finding about a subject is about: the service
+// subjectObject is the object that a finding about a subject is about: the service
 // account itself, or the first binding of somebody who is no object.
-func holder(s *cluster.Snapshot, subject rbac.Subject, b *rbac.Binding) *cluster.Object {
+func subjectObject(s *cluster.Snapshot, subject rbac.Subject, b *rbac.Binding) *cluster.Object {
 	if ns, name, ok := subject.Account(); ok {
 		if o := s.Get("", "ServiceAccount", ns, name); o != nil {
 			return o
@@ -79,7 +79,7 @@ func manySubjects(in *check.Input) {
 			who[b.Namespace][s] = true
 		}
 	}
-	threshold := in.Int("threshold", 5)
+	threshold := in.Int("threshold", 0)
 	for _, ns := range slices.Sorted(maps.Keys(who)) {
 		if len(who[ns]) < threshold {
 			continue

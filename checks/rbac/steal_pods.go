@@ -19,7 +19,7 @@ func stealPods(in *check.Input) {
 	}
 	q.report(in)
 	pods := podsByNode(in.Snapshot)
-	done := map[[2]rbac.Subject]bool{}
+	done := map[stolen]bool{}
 	for _, node := range slices.Sorted(maps.Keys(pods)) {
 		accounts := accountsOf(pods[node])
 		for i := range q.anyOf {
@@ -28,47 +28,61 @@ func stealPods(in *check.Input) {
 	}
 }
 
-// join reports pairs of accounts of which one holds a need and the other, but
-// neither both, all that goes with it.
-func (q *query) join(node string, accounts []rbac.Subject, n *need, done map[[2]rbac.Subject]bool) {
+// stolen is what join reports once, on however many nodes the two meet.
+type stolen struct {
+	by    *rbac.Binding
+	other rbac.Subject
+}
+
+// join reports pairs of accounts of which one holds a need and the other,
+// while neither holds both, all that goes with it.
+func (q *query) join(node string, accounts []rbac.Subject, n *need, done map[stolen]bool) {
+	type half struct {
+		account rbac.Subject
+		by      *rbac.Binding
+	}
+	var evict []half
+	var change []rbac.Subject
 	for _, a := range accounts {
-		alone := *n
-		alone.with = nil
-		by, ok := q.anyBinding(a, &alone)
-		if !ok || q.holdsAll(a, n.with) {
-			continue
+		by, all := q.anyBinding(a, n), q.holdsAll(a, n.with)
+		switch {
+		case by != nil && by.Object != nil && !all:
+			evict = append(evict, half{a, by})
+		case by == nil && all:
+			change = append(change, a)
 		}
-		for _, b := range accounts {
-			pair := [2]rbac.Subject{a, b}
-			if _, alsoA := q.anyBinding(b, &alone); alsoA || done[pair] || !q.holdsAll(b, n.with) {
-				continue
+	}
+	for _, h := range evict {
+		for _, other := range change {
+			if key := (stolen{h.by, other}); !done[key] {
+				done[key] = true
+				q.in.Report(check.Hit{
+					Object: h.by.Object, Path: "roleRef", Cause: other.String(),
+					Message: fmt.Sprintf("%s may evict pods %s, and %s, of which a pod runs on the same node %s, may change nodes",
+						h.account, where(h.by), other, node),
+				})
 			}
-			done[pair] = true
-			if by.Object == nil {
-				continue
-			}
-			q.in.Report(check.Hit{
-				Object: by.Object, Path: "roleRef", Cause: b.String(),
-				Message: fmt.Sprintf("%s may evict pods %s, and %s, of which a pod runs on the same node %s, may change nodes", a, where(by), b, node),
-			})
 		}
 	}
 }
 
-// anyBinding returns a binding that the question concerns and that gives a
-// subject a permission.
-func (q *query) anyBinding(s rbac.Subject, n *need) (*rbac.Binding, bool) {
+// anyBinding returns a binding that the question concerns and that gives an
+// account a permission, nil if there is none.
+func (q *query) anyBinding(s rbac.Subject, n *need) *rbac.Binding {
+	if q.giver(holder{s, n, true}) == nil {
+		return nil
+	}
 	for _, b := range q.model.AllBindingsFor(s.Identity()) {
-		if _, ok := q.gives(b, n); ok && q.concerns(b) {
-			return b, true
+		if q.gives(b, n) != nil && q.concerns(b) {
+			return b
 		}
 	}
-	return nil, false
+	return nil
 }
 
 func (q *query) holdsAll(s rbac.Subject, needs []need) bool {
 	for i := range needs {
-		if _, ok := q.anyBinding(s, &needs[i]); !ok {
+		if q.giver(holder{s, &needs[i], true}) == nil {
 			return false
 		}
 	}

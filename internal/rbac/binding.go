@@ -29,6 +29,8 @@ type Binding struct {
 	// Malformed says why the API server would refuse the binding; it has then
 	// no subjects.
 	Malformed string
+
+	order int // in Model.Bindings
 }
 
 // String names the binding for people: RoleBinding shop/readers.

@@ -1,10 +1,10 @@
 package rbac
 
 import (
-	"bufio"
 	"encoding/json"
 	"maps"
 	"strings"
+	"sync"
 
 	_ "embed"
 
@@ -43,21 +43,29 @@ type defaults struct {
 	bindings []*Binding
 }
 
-// readDefaults reads the embedded defaults anew, so that no two Models share
-// what resolve fills in.
-func readDefaults() defaults {
-	var d defaults
-	lines := bufio.NewScanner(strings.NewReader(bootstrap))
-	lines.Buffer(nil, len(bootstrap))
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "#") {
+// bootstrapObjects is bootstrap.jsonl decoded, a constant that costs a
+// millisecond to make and is therefore made once, when first asked for.
+var bootstrapObjects = sync.OnceValue(func() []bootstrapObject {
+	var out []bootstrapObject
+	for line := range strings.Lines(bootstrap) {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		var o bootstrapObject
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
 			panic("rbac: bootstrap.jsonl: " + err.Error()) // embedded, and read by every test
 		}
-		d.add(&o)
+		out = append(out, o)
+	}
+	return out
+})
+
+// readDefaults makes the defaults anew, since resolve fills them in.
+func readDefaults() defaults {
+	var d defaults
+	objects := bootstrapObjects()
+	for i := range objects {
+		d.add(&objects[i])
 	}
 	return d
 }
@@ -72,10 +80,9 @@ func (d *defaults) add(o *bootstrapObject) {
 	}
 	r := &Role{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, labels: labels.Set{bootstrapLabel: "rbac-defaults"}}
 	maps.Copy(r.labels, o.Labels)
-	for i := range o.Rules {
-		rule := &o.Rules[i]
+	for i, rule := range o.Rules {
 		rule.Origin, rule.Index = r, i
-		r.own = append(r.own, rule)
+		r.own = append(r.own, &rule)
 	}
 	r.Rules = r.own
 	for _, set := range o.Aggregate {

@@ -10,6 +10,7 @@
 package rbac
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -23,16 +24,20 @@ type Model struct {
 	Roles    []*Role
 	Bindings []*Binding
 
-	roles  map[roleID]*Role
-	byWho  map[principal][]*Binding
-	byRole map[*Role][]*Binding
-	byID   map[bindingID]*Binding
-	place  map[*Binding]int
+	roles   map[objectID]*Role
+	byID    map[objectID]*Binding
+	byRole  map[*Role][]*Binding
+	byWho   map[principal][]*Binding
+	byPlace map[place][]*Binding
 }
 
 type (
-	roleID    struct{ kind, namespace, name string }
-	bindingID struct{ kind, namespace, name string }
+	objectID struct{ kind, namespace, name string }
+	// place is where somebody is bound: "" is the whole cluster.
+	place struct {
+		who       principal
+		namespace string
+	}
 )
 
 // Of returns the Model of a snapshot, made once. Unless the snapshot is a
@@ -62,9 +67,7 @@ func build(s *cluster.Snapshot) *Model {
 	}
 	m := newModel(roles, bindings)
 	if !s.Whole {
-		d := readDefaults()
-		m.addRoles(d.roles)
-		m.addBindings(d.bindings)
+		m.addDefaults(readDefaults())
 	}
 	m.resolve()
 	return m
@@ -81,39 +84,53 @@ func Defaults() *Model {
 
 func newModel(roles []*Role, bindings []*Binding) *Model {
 	m := &Model{
-		roles:  make(map[roleID]*Role, len(roles)),
-		byID:   make(map[bindingID]*Binding, len(bindings)),
-		byWho:  map[principal][]*Binding{},
-		byRole: map[*Role][]*Binding{},
-		place:  make(map[*Binding]int, len(bindings)),
+		roles:   make(map[objectID]*Role, len(roles)),
+		byID:    make(map[objectID]*Binding, len(bindings)),
+		byRole:  map[*Role][]*Binding{},
+		byWho:   map[principal][]*Binding{},
+		byPlace: map[place][]*Binding{},
 	}
 	m.addRoles(roles)
 	m.addBindings(bindings)
 	return m
 }
 
-// addRoles adds roles whose names are not taken.
+// addRoles adds the roles of the snapshot. Files may hold several of one name,
+// for instance in overlays of which one will be applied: the first stands for
+// all, with the rules of all, so that none escapes.
 func (m *Model) addRoles(roles []*Role) {
 	for _, r := range roles {
-		id := roleID{r.Kind, r.Namespace, r.Name}
-		if m.roles[id] == nil {
-			m.roles[id] = r
-			m.Roles = append(m.Roles, r)
+		if have := m.roles[r.id()]; have != nil {
+			have.own = append(slices.Clip(have.own), r.own...)
+			have.Rules = have.own
+			have.selectors = append(slices.Clip(have.selectors), r.selectors...)
+			have.Malformed = cmp.Or(have.Malformed, r.Malformed)
+			continue
 		}
+		m.roles[r.id()] = r
+		m.Roles = append(m.Roles, r)
 	}
 }
 
-// addBindings adds bindings whose names are not taken.
+// addBindings adds bindings, those of one name too.
 func (m *Model) addBindings(bindings []*Binding) {
 	for _, b := range bindings {
-		id := bindingID{b.Kind, b.Namespace, b.Name}
-		if m.byID[id] == nil {
-			m.byID[id] = b
-			m.place[b] = len(m.Bindings)
-			m.Bindings = append(m.Bindings, b)
+		if m.byID[b.id()] == nil {
+			m.byID[b.id()] = b
 		}
+		b.order = len(m.Bindings)
+		m.Bindings = append(m.Bindings, b)
 	}
 }
+
+// addDefaults adds those defaults whose names are not taken.
+func (m *Model) addDefaults(d defaults) {
+	m.addRoles(slices.DeleteFunc(d.roles, func(r *Role) bool { return m.roles[r.id()] != nil }))
+	m.addBindings(slices.DeleteFunc(d.bindings, func(b *Binding) bool { return m.byID[b.id()] != nil }))
+}
+
+func (r *Role) id() objectID    { return objectID{r.Kind, r.Namespace, r.Name} }
+func (b *Binding) id() objectID { return objectID{b.Kind, b.Namespace, b.Name} }
 
 // resolve aggregates, finds the role of each binding, and indexes the subjects.
 func (m *Model) resolve() {
@@ -136,9 +153,12 @@ func (m *Model) indexSubjects(b *Binding) {
 			continue
 		}
 		list := m.byWho[who]
-		if len(list) == 0 || list[len(list)-1] != b {
-			m.byWho[who] = append(list, b)
+		if len(list) > 0 && list[len(list)-1] == b {
+			continue
 		}
+		m.byWho[who] = append(list, b)
+		at := place{who, b.Namespace}
+		m.byPlace[at] = append(m.byPlace[at], b)
 	}
 }
 
@@ -148,12 +168,12 @@ func (m *Model) Role(kind, namespace, name string) *Role {
 	if kind == ClusterRoleKind {
 		namespace = ""
 	}
-	return m.roles[roleID{kind, namespace, name}]
+	return m.roles[objectID{kind, namespace, name}]
 }
 
 // Binding returns a binding by kind and name, nil when there is none.
 func (m *Model) Binding(kind, namespace, name string) *Binding {
-	return m.byID[bindingID{kind, namespace, name}]
+	return m.byID[objectID{kind, namespace, name}]
 }
 
 // BindingsOf returns the bindings that refer to a role.
@@ -199,31 +219,42 @@ func (m *Model) Decide(id Identity, a Attributes) Decision {
 // namespace: those of the whole cluster and, unless namespace is "", those of
 // the namespace. They are in the Model's order, each once.
 func (m *Model) BindingsFor(id Identity, namespace string) []*Binding {
-	return m.bindings(id, func(b *Binding) bool { return b.Namespace == "" || b.Namespace == namespace })
+	if namespace == "" {
+		return m.BindingsIn(id, "")
+	}
+	return m.collect(id, func(who principal) [2][]*Binding {
+		return [2][]*Binding{m.byPlace[place{who, ""}], m.byPlace[place{who, namespace}]}
+	})
+}
+
+// BindingsIn returns the RoleBindings of a namespace that give an identity
+// something, or the ClusterRoleBindings that do where namespace is "".
+func (m *Model) BindingsIn(id Identity, namespace string) []*Binding {
+	return m.collect(id, func(who principal) [2][]*Binding {
+		return [2][]*Binding{m.byPlace[place{who, namespace}]}
+	})
 }
 
 // AllBindingsFor returns the bindings that give an identity something
 // anywhere.
 func (m *Model) AllBindingsFor(id Identity) []*Binding {
-	return m.bindings(id, func(*Binding) bool { return true })
+	return m.collect(id, func(who principal) [2][]*Binding {
+		return [2][]*Binding{m.byWho[who]}
+	})
 }
 
-func (m *Model) bindings(id Identity, want func(*Binding) bool) []*Binding {
+// collect puts together what is found for the user and for each group.
+func (m *Model) collect(id Identity, find func(principal) [2][]*Binding) []*Binding {
 	var out []*Binding
-	add := func(list []*Binding) {
-		for _, b := range list {
-			if want(b) {
-				out = append(out, b)
-			}
-		}
-	}
 	if id.User != "" {
-		add(m.byWho[principal{name: id.User}])
+		found := find(principal{name: id.User})
+		out = append(append(out, found[0]...), found[1]...)
 	}
 	for _, g := range id.Groups {
-		add(m.byWho[principal{group: true, name: g}])
+		found := find(principal{group: true, name: g})
+		out = append(append(out, found[0]...), found[1]...)
 	}
-	slices.SortFunc(out, func(a, b *Binding) int { return m.place[a] - m.place[b] })
+	slices.SortFunc(out, func(a, b *Binding) int { return a.order - b.order })
 	return slices.Compact(out)
 }
 
@@ -259,7 +290,7 @@ func (b *Binding) grants(s Subject) []Grant {
 }
 
 // WhoCan returns, for each subject of each binding that allows a request, the
-// grant by which it does. Group system:masters, which needs none, is not among
+// grant by which it does. Subjects that mean nobody are left out. Group system:masters, which needs none, is not among
 // them unless it is bound.
 func (m *Model) WhoCan(a Attributes) []Grant {
 	var out []Grant
@@ -273,12 +304,14 @@ func (m *Model) WhoCan(a Attributes) []Grant {
 				continue
 			}
 			for _, s := range b.Subjects {
-				out = append(out, Grant{Binding: b, Role: r, Rule: rule, Subject: s})
+				if _, somebody := s.key(); somebody {
+					out = append(out, Grant{Binding: b, Role: r, Rule: rule, Subject: s})
+				}
 			}
 		}
 	}
 	slices.SortStableFunc(out, func(x, y Grant) int {
-		if c := m.place[x.Binding] - m.place[y.Binding]; c != 0 {
+		if c := x.Binding.order - y.Binding.order; c != 0 {
 			return c
 		}
 		return strings.Compare(x.Subject.String(), y.Subject.String())

@@ -36,7 +36,7 @@ type Subject struct {
 
 // String names the subject for people: ServiceAccount shop/web.
 func (s Subject) String() string {
-	if s.Kind == ServiceAccountKind {
+	if s.Namespace != "" {
 		return s.Kind + " " + s.Namespace + "/" + s.Name
 	}
 	return s.Kind + " " + s.Name
@@ -99,7 +99,8 @@ func SystemName(name string) bool {
 }
 
 // Identity returns somebody whom the subject means, with the groups that such
-// a one is certain to be in.
+// a one is certain to be in. It is nobody, the zero Identity, for a service
+// account without a namespace and for a kind that does not exist.
 func (s Subject) Identity() Identity {
 	if ns, name, ok := s.Account(); ok {
 		return Account(ns, name)
@@ -115,8 +116,10 @@ func (s Subject) Identity() Identity {
 			return Identity{Groups: []string{Authenticated}}
 		}
 		return Identity{Groups: []string{s.Name, Authenticated}}
+	case s.Kind == UserKind:
+		return User(s.Name)
 	}
-	return User(s.Name)
+	return Identity{}
 }
 
 // Identity is who makes a request.
