@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bytes"
 	"fmt"
 	"sort"
 	"strconv"
@@ -14,11 +13,31 @@ import (
 
 // Outcome judges an example by one rule of the set and returns its findings
 // one a line, as .want parts have them: LINE:COLUMN SEVERITY SUBJECT: MESSAGE.
-// What could not be judged is an error.
+// What could not be judged has a line too.
 func (s *Set) Outcome(id string, e *Example) (string, error) {
-	snap, err := e.snapshot()
+	out, err := s.Example(id, e)
 	if err != nil {
 		return "", err
+	}
+	lines := make([]string, 0, len(out.Findings)+len(out.Incomplete))
+	for i := range out.Findings {
+		lines = append(lines, outcomeLine(&out.Findings[i]))
+	}
+	for _, hole := range out.Incomplete {
+		lines = append(lines, fmt.Sprintf("unknown %s: %s", hole.Location.Path, hole.Reason))
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "\n"), nil
+}
+
+// Example judges an example by the one rule of a set.
+func (s *Set) Example(id string, e *Example) (Result, error) {
+	snap, err := e.snapshot()
+	if err != nil {
+		return Result{}, err
+	}
+	if s, err = s.withMarks(id, e); err != nil {
+		return Result{}, err
 	}
 	out := Result{minor: e.minor()}
 	for _, o := range snap.Objects {
@@ -29,43 +48,73 @@ func (s *Set) Outcome(id string, e *Example) (string, error) {
 		s.Object(o, templates, &out)
 	}
 	s.Across(id, snap, &out)
-	var lines []string
-	for i := range out.Findings {
-		if f := &out.Findings[i]; f.Check == id {
-			lines = append(lines, outcomeLine(f))
-		}
-	}
-	for _, hole := range out.Incomplete {
-		lines = append(lines, fmt.Sprintf("unknown %s: %s", hole.Location.Path, hole.Reason))
-	}
-	sort.Strings(lines)
-	return strings.Join(lines, "\n"), nil
+	return out, nil
 }
 
-// The marks that the first line of an example may have: wholeMark where it is
-// to be judged as a whole cluster, minorMark and a number where for that minor
-// version of Kubernetes and not for the newest.
+// The marks that the comment lines before an example may have: wholeMark where
+// it is to be judged as a whole cluster, minorMark and a number where for that
+// minor version of Kubernetes and not for the newest, paramsMark and a YAML
+// mapping where with these parameters.
 const (
-	wholeMark = "# whole"
-	minorMark = "# minor "
+	wholeMark  = "# whole"
+	minorMark  = "# minor "
+	paramsMark = "# params "
 )
 
-func (e *Example) minor() int64 {
-	line, _, _ := strings.Cut(string(e.Text), "\n")
-	text, ok := strings.CutPrefix(line, minorMark)
-	if !ok {
-		return 0
+// mark returns what follows a mark on its line.
+func (e *Example) mark(mark string) (rest string, found bool) {
+	for line := range strings.Lines(string(e.Text)) {
+		if !strings.HasPrefix(line, "#") {
+			break
+		}
+		if rest, found = strings.CutPrefix(line, mark); found {
+			return strings.TrimSpace(rest), true
+		}
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	return "", false
+}
+
+func (e *Example) minor() int64 {
+	text, _ := e.mark(minorMark)
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0
 	}
 	return n
 }
 
+// withMarks returns the set that judges an example: another one where the
+// example has parameters of its own.
+func (s *Set) withMarks(id string, e *Example) (*Set, error) {
+	text, found := e.mark(paramsMark)
+	if !found {
+		return s, nil
+	}
+	docs := document.Parse([]byte(text), document.Limits{})
+	if len(docs) != 1 || docs[0].Err != nil {
+		return nil, fmt.Errorf("%s: want a YAML mapping after %q", e.Name, paramsMark)
+	}
+	params, ok := docs[0].Root.Value().(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: want a YAML mapping after %q", e.Name, paramsMark)
+	}
+	out := &Set{minor: s.minor, interpreter: s.interpreter, byKind: map[string][]*active{}}
+	for _, a := range s.rules {
+		if a.ID != id {
+			continue
+		}
+		r, err := withParams(a.Rule, params)
+		if err != nil {
+			return nil, err
+		}
+		out.add(&active{Rule: r, fn: a.fn, params: document.FromValue(paramsOf(r))})
+	}
+	return out, nil
+}
+
 func (e *Example) snapshot() (*cluster.Snapshot, error) {
 	var objects []*cluster.Object
-	for _, d := range document.Parse(e.Text, document.Limits{}) {
+	for i, d := range document.Parse(e.Text, document.Limits{}) {
 		if d.Err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Name, d.Err)
 		}
@@ -76,14 +125,14 @@ func (e *Example) snapshot() (*cluster.Snapshot, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: line %d: a document without apiVersion or kind", e.Name, d.Start)
 		}
-		o.File = e.Name
+		o.File, o.Text, o.Doc = e.Name, e.Text, i
 		objects = append(objects, o)
 	}
 	if len(objects) == 0 {
 		return nil, fmt.Errorf("%s: no objects", e.Name)
 	}
 	snap := cluster.NewSnapshot(objects)
-	snap.Whole = bytes.HasPrefix(e.Text, []byte(wholeMark))
+	_, snap.Whole = e.mark(wholeMark)
 	return snap, nil
 }
 
