@@ -273,17 +273,14 @@ func (c *converter) nonSpecific(n *yaml.Node) bool {
 	}
 	c.seek(n)
 	rest := c.text[c.at:]
-	for len(rest) > 0 && (rest[0] == '&' || rest[0] == '!') {
-		end := bytes.IndexAny(rest, " \t\r\n,[]{}")
-		if end < 0 {
-			end = len(rest)
-		}
-		if string(rest[:end]) == "!" {
-			return true
-		}
-		rest = bytes.TrimLeft(rest[end:], " \t\r\n")
+	if len(rest) > 0 && rest[0] == '&' {
+		rest = bytes.TrimLeft(rest[1:], "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-")
+		rest = bytes.TrimLeft(rest, " \t\r\n")
 	}
-	return false
+	if len(rest) == 0 || rest[0] != '!' {
+		return false
+	}
+	return len(rest) == 1 || bytes.IndexByte([]byte(" \t\r\n,[]{}"), rest[1]) >= 0
 }
 
 // seek moves c.at to a node. Nodes are asked for in the order of the text, so
