@@ -215,7 +215,9 @@ func TestReadManyChunks(t *testing.T) {
 	}
 }
 
-// FuzzRead reads files as they come from outside.
+// FuzzRead reads files as they come from outside. Use -fuzzminimizetime=1x
+// with both fuzz tests: which lines run differs from run to run, since chunks
+// are parsed in parallel, and minimizing would not end.
 func FuzzRead(f *testing.F) {
 	f.Add(pack(f, shop(f)))
 	f.Add(pack(f, cluster.NewSnapshot(nil)))

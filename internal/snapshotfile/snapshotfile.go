@@ -105,7 +105,10 @@ func segment(text string) string {
 func sorted(objects []*cluster.Object) []*cluster.Object {
 	out := slices.Clone(objects)
 	slices.SortStableFunc(out, func(a, b *cluster.Object) int {
-		return cmp.Or(kind(a).compare(kind(b)), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		if a.APIVersion != b.APIVersion || a.Kind != b.Kind {
+			return kind(a).compare(kind(b))
+		}
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }

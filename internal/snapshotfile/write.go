@@ -121,18 +121,21 @@ func group(objects []*cluster.Object) ([]entry, error) {
 // write writes the entry. tar wants the size first, so each object is encoded
 // twice: that is cheaper than holding a hundred megabytes of Pods as text.
 func (e entry) write(t *tar.Writer) error {
+	clean := make([]*document.Node, 0, len(e.objects))
 	var size int64
 	var line []byte
 	for _, o := range e.objects {
-		line = appendLine(line[:0], o.Root)
+		root := withoutSecrets(o.Root)
+		clean = append(clean, root)
+		line = appendLine(line[:0], root)
 		size += int64(len(line))
 	}
 	if err := header(t, e.name, size); err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(t, 64<<10)
-	for _, o := range e.objects {
-		line = appendLine(line[:0], o.Root)
+	for _, root := range clean {
+		line = appendLine(line[:0], root)
 		if _, err := w.Write(line); err != nil {
 			return err
 		}
@@ -140,9 +143,9 @@ func (e entry) write(t *tar.Writer) error {
 	return w.Flush()
 }
 
-// appendLine appends an object without what must not be in a file. Markers
+// withoutSecrets returns an object without what must not be in a file. Markers
 // from reading the cluster stay; any other value of a Secret gets one without
 // a fingerprint.
-func appendLine(dst []byte, root *document.Node) []byte {
-	return append(redact.Redactor{}.Object(root).AppendJSON(dst), '\n')
-}
+func withoutSecrets(root *document.Node) *document.Node { return redact.Redactor{}.Object(root) }
+
+func appendLine(dst []byte, root *document.Node) []byte { return append(root.AppendJSON(dst), '\n') }

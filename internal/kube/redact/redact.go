@@ -47,18 +47,19 @@ func (r Redactor) value(n *document.Node, key string, secrets bool) *document.No
 	switch {
 	case n == nil:
 		return nil
-	case n.Kind == document.Map && (secrets || isSecret(n)):
-		return r.secret(n)
-	case n.Kind == document.Map:
-		return r.fields(n, key)
 	case n.Kind == document.List:
 		return r.items(n, secrets)
+	case n.Kind != document.Map:
+		return n
 	}
-	return n
+	kind := n.Get("kind").Str()
+	if secrets || (kind == "Secret" && isSecret(n)) {
+		return r.secret(n)
+	}
+	return r.fields(n, key, kind == "SecretList")
 }
 
-func (r Redactor) fields(n *document.Node, key string) *document.Node {
-	secrets := n.Get("kind").Str() == "SecretList"
+func (r Redactor) fields(n *document.Node, key string, secrets bool) *document.Node {
 	var changed []document.Field
 	for i, f := range n.Fields {
 		drop := (key == "annotations" && appliedCopies[f.Key]) || (key == "metadata" && f.Key == "managedFields")

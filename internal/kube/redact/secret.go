@@ -47,13 +47,10 @@ const (
 	shortestValue = 5
 )
 
-// isSecret tells a Secret of Kubernetes, and one that forgot its apiVersion. A
-// kind of the same name in another group counts when it carries values the
-// same way.
+// isSecret says of an object of kind Secret whether it is Kubernetes' own, or
+// one that forgot its apiVersion. A kind of the same name in another group
+// counts when it carries values the same way.
 func isSecret(n *document.Node) bool {
-	if n.Get("kind").Str() != "Secret" {
-		return false
-	}
 	switch n.Get("apiVersion").Str() {
 	case "v1", "":
 		return true
