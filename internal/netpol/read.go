@@ -1,0 +1,219 @@
+package netpol
+
+import (
+	"strings"
+
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
+)
+
+const adminGroup = "policy.networking.k8s.io"
+
+// read returns the policies that an object is or holds: none where it is no
+// policy.
+func read(o *cluster.Object) []*Policy {
+	switch group := o.Group(); group {
+	case "networking.k8s.io", "extensions":
+		if o.Kind == "NetworkPolicy" {
+			return []*Policy{readNetworkPolicy(o)}
+		}
+	case adminGroup:
+		switch o.Kind {
+		case "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy":
+			return []*Policy{readAdminPolicy(o)}
+		}
+	case "cilium.io":
+		switch o.Kind {
+		case "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy":
+			return readCilium(o)
+		}
+	case "projectcalico.org", "crd.projectcalico.org", "crd.antrea.io":
+		switch o.Kind {
+		case "NetworkPolicy":
+			return []*Policy{{Object: o, Path: "spec", namespace: orDefault(o.Namespace), unread: true, isolates: [2]bool{true, true}}}
+		case "GlobalNetworkPolicy", "ClusterNetworkPolicy":
+			return []*Policy{{Object: o, Path: "spec", unread: true, isolates: [2]bool{true, true}}}
+		}
+	}
+	return nil
+}
+
+// IsNetworkPolicy says whether an object is a NetworkPolicy of Kubernetes: other
+// projects use the name too.
+func IsNetworkPolicy(o *cluster.Object) bool {
+	return o.Kind == "NetworkPolicy" && (o.Group() == "networking.k8s.io" || o.Group() == "extensions")
+}
+
+// Directions returns those in which a NetworkPolicy isolates the pods that it
+// selects. Without policyTypes that is ingress, and egress where there are
+// egress rules.
+func Directions(o *cluster.Object) [2]bool {
+	spec := o.Root.Get("spec")
+	types := spec.Get("policyTypes").List()
+	if len(types) == 0 {
+		return [2]bool{Ingress: true, Egress: spec.Get("egress").Len() > 0}
+	}
+	var out [2]bool
+	for _, t := range types {
+		switch t.Str() {
+		case "Ingress":
+			out[Ingress] = true
+		case "Egress":
+			out[Egress] = true
+		}
+	}
+	return out
+}
+
+// readNetworkPolicy reads the API's own. An absent podSelector is the empty
+// one: the field is a struct there, and selects every pod.
+func readNetworkPolicy(o *cluster.Object) *Policy {
+	p := &Policy{Object: o, Path: "spec", namespace: orDefault(o.Namespace), isolates: Directions(o)}
+	p.pods, p.Err = selectorOrAll(o.Root.At("spec", "podSelector"))
+	return p
+}
+
+func selectorOrAll(n *document.Node) (cluster.Selector, error) {
+	if n.IsNull() {
+		n = &document.Node{Kind: document.Map}
+	}
+	return cluster.LabelSelector(n) //nolint:wrapcheck // it says what is wrong
+}
+
+// readAdminPolicy reads a policy of the cluster's administrator. It isolates
+// nothing by itself; where a rule denies all, the pods are as good as isolated.
+func readAdminPolicy(o *cluster.Object) *Policy {
+	p := &Policy{Object: o, Path: "spec"}
+	subject := o.Root.At("spec", "subject")
+	if pods := subject.Get("pods"); pods != nil {
+		if p.namespaces, p.Err = selectorOrAll(pods.Get("namespaceSelector")); p.Err == nil {
+			p.pods, p.Err = selectorOrAll(pods.Get("podSelector"))
+		}
+	} else if p.namespaces, p.Err = cluster.LabelSelector(subject.Get("namespaces")); p.Err == nil {
+		p.pods, p.Err = selectorOrAll(nil)
+	}
+	p.isolates[Ingress] = deniesAll(o.Root.At("spec", "ingress"), "from")
+	p.isolates[Egress] = deniesAll(o.Root.At("spec", "egress"), "to")
+	return p
+}
+
+// deniesAll says whether rules hold one that denies all peers on all ports: all
+// namespaces, all pods, or every address.
+func deniesAll(rules *document.Node, peers string) bool {
+	for _, r := range rules.List() {
+		if r.Get("action").Str() != "Deny" || r.Get("ports").Len() > 0 || r.Get("protocols").Len() > 0 {
+			continue
+		}
+		for _, peer := range r.Get(peers).List() {
+			if isEmpty(peer.Get("namespaces")) ||
+				isEmpty(peer.At("pods", "namespaceSelector")) && isEmpty(peer.At("pods", "podSelector")) {
+				return true
+			}
+			for _, n := range peer.Get("networks").List() {
+				if n.Str() == "0.0.0.0/0" || n.Str() == "::/0" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func isEmpty(n *document.Node) bool { return n != nil && n.Kind == document.Map && len(n.Fields) == 0 }
+
+// readCilium reads the specs of a Cilium policy that select pods. A direction
+// is isolated where the spec has rules for it, unless enableDefaultDeny says
+// otherwise (pkg/policy/api/rule.go of Cilium).
+func readCilium(o *cluster.Object) []*Policy {
+	var out []*Policy
+	add := func(path string, spec *document.Node) {
+		selector := spec.Get("endpointSelector")
+		if selector == nil {
+			return // of nodes
+		}
+		p := &Policy{Object: o, Path: path, cilium: true}
+		if o.Kind == "CiliumNetworkPolicy" {
+			p.namespace = orDefault(o.Namespace)
+		}
+		p.pods, p.Err = cluster.LabelSelector(ciliumSelector(selector))
+		p.isolates[Ingress] = ciliumDenies(spec, "ingress")
+		p.isolates[Egress] = ciliumDenies(spec, "egress")
+		out = append(out, p)
+	}
+	if spec := o.Root.Get("spec"); !spec.IsNull() {
+		add("spec", spec)
+	}
+	for i, spec := range o.Root.Get("specs").List() {
+		add(document.Index("specs", i), spec)
+	}
+	return out
+}
+
+func ciliumDenies(spec *document.Node, direction string) bool {
+	if set, ok := spec.At("enableDefaultDeny", direction).Bool(); ok {
+		return set
+	}
+	return spec.Get(direction).Len() > 0 || spec.Get(direction+"Deny").Len() > 0
+}
+
+// The labels of a pod's namespace, as Cilium shows them to its selectors.
+const (
+	ciliumNamespace       = "io.kubernetes.pod.namespace"
+	ciliumNamespaceLabels = "io.cilium.k8s.namespace.labels."
+)
+
+// ciliumSelector takes the sources off the keys of a selector: k8s:app and
+// any:app are the pod's label app.
+func ciliumSelector(n *document.Node) *document.Node {
+	out := &document.Node{Kind: n.Kind, Pos: n.Pos}
+	for _, f := range n.Map() {
+		switch f.Key {
+		case "matchLabels":
+			labels := &document.Node{Kind: f.Value.Kind}
+			for _, l := range f.Value.Map() {
+				l.Key = ciliumKey(l.Key)
+				labels.Fields = append(labels.Fields, l)
+			}
+			f.Value = labels
+		case "matchExpressions":
+			list := &document.Node{Kind: f.Value.Kind}
+			for _, e := range f.Value.List() {
+				item := &document.Node{Kind: e.Kind}
+				for _, part := range e.Map() {
+					if part.Key == "key" {
+						part.Value = text(ciliumKey(part.Value.Str()))
+					}
+					item.Fields = append(item.Fields, part)
+				}
+				list.Items = append(list.Items, item)
+			}
+			f.Value = list
+		}
+		out.Fields = append(out.Fields, f)
+	}
+	return out
+}
+
+func ciliumKey(key string) string {
+	for _, source := range [...]string{"k8s:", "any:", "k8s.", "any."} {
+		if rest, ok := strings.CutPrefix(key, source); ok {
+			return rest
+		}
+	}
+	return key
+}
+
+// ciliumLabels returns the labels of a template's pods as Cilium sees them.
+func (m *Model) ciliumLabels(t *cluster.PodTemplate) *document.Node {
+	out := &document.Node{Kind: document.Map}
+	out.Fields = append(out.Fields, t.Root.At("metadata", "labels").Map()...)
+	out.Fields = append(out.Fields, document.Field{Key: ciliumNamespace, Value: text(t.Namespace())})
+	labels := m.namespaces[t.Namespace()]
+	if labels == nil {
+		labels = namespaceLabels(t.Namespace(), nil)
+	}
+	for _, f := range labels.Map() {
+		out.Fields = append(out.Fields, document.Field{Key: ciliumNamespaceLabels + f.Key, Value: f.Value})
+	}
+	return out
+}
