@@ -244,3 +244,6 @@ func (e effValue) Type() ref.Type                   { return types.MapType }
 func (e effValue) Value() any                       { return e.merge().Value() }
 func (e effValue) Size() ref.Val                    { return types.Int(len(e.merge().Fields)) }
 func (e effValue) Iterator() traits.Iterator        { return &keyIterator{fields: e.merge().Fields} }
+
+// Value returns a tree as CEL sees it, for other evaluators of Kubernetes' CEL.
+func Value(n *document.Node) ref.Val { return value(n) }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"seawall.io/seawall/checks"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/vap"
 )
 
 // loadChecks returns the built-in checks with those of the user's folders.
@@ -29,17 +31,28 @@ func loadChecks(dirs []string) ([]*check.Rule, map[string]check.Func, error) {
 	return rules, funcs, nil
 }
 
-// loadFolder reads a user's checks: .txtar files in Seawall's format. Every
-// check is compiled, so that a broken one stops the scan before it starts.
+// loadFolder reads a user's checks: .txtar files in Seawall's format, and the
+// ValidatingAdmissionPolicies in .yaml files with their bindings. It adds the
+// functions that these need to funcs. Every check is compiled, so that a broken
+// one stops the scan before it starts.
 func loadFolder(dir string, funcs map[string]check.Func) ([]*check.Rule, error) {
 	var rules []*check.Rule
+	var policies []vap.File
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !strings.EqualFold(filepath.Ext(name), ".txtar") {
+		if err != nil || e.IsDir() {
 			return err
+		}
+		ext := strings.ToLower(filepath.Ext(name))
+		if !slices.Contains([]string{".txtar", ".yaml", ".yml", ".json"}, ext) {
+			return nil
 		}
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return err //nolint:wrapcheck // wrapped below
+		}
+		if ext != ".txtar" {
+			policies = append(policies, vap.File{Name: filepath.ToSlash(name), Text: text})
+			return nil
 		}
 		r, err := check.ParseRule(filepath.ToSlash(name), text)
 		if err == nil {
@@ -50,8 +63,14 @@ func loadFolder(dir string, funcs map[string]check.Func) ([]*check.Rule, error) 
 	if err != nil {
 		return nil, fmt.Errorf("reading the checks of %s: %w", dir, err)
 	}
+	fromPolicies, policyFuncs, err := vap.Parse(policies)
+	if err != nil {
+		return nil, fmt.Errorf("reading the checks of %s: %w", dir, err)
+	}
+	maps.Copy(funcs, policyFuncs)
+	rules = append(rules, fromPolicies...)
 	if len(rules) == 0 {
-		return nil, fmt.Errorf("the folder %s holds no checks: want *.txtar files", dir)
+		return nil, fmt.Errorf("the folder %s holds no checks: want *.txtar files, or ValidatingAdmissionPolicies in *.yaml files", dir)
 	}
 	set, err := check.NewSet(rules, check.Options{Funcs: funcs})
 	if err != nil {

@@ -1,6 +1,6 @@
 package kube
 
-import "seawall.io/seawall/internal/kube/redact"
+import "seawall.io/seawall/internal/redact"
 
 // keptStatus says which fields of the status of a resource are kept. The
 // status of all others is dropped: it repeats the spec or changes by the

@@ -9,7 +9,7 @@ import (
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
-	"seawall.io/seawall/internal/kube/redact"
+	"seawall.io/seawall/internal/redact"
 )
 
 // page is one answer to a list.

@@ -16,7 +16,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
-	"seawall.io/seawall/internal/kube/redact"
+	"seawall.io/seawall/internal/redact"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
-	"seawall.io/seawall/internal/kube/redact"
+	"seawall.io/seawall/internal/redact"
 )
 
 // WriteFile writes a snapshot to a file that only its owner may read. The file

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"seawall.io/seawall/internal/document"
-	"seawall.io/seawall/internal/kube/redact"
+	"seawall.io/seawall/internal/redact"
 )
 
 func TestObject(t *testing.T) {
