@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	maxDepth = 1000       // templates that include templates, as Helm allows
-	maxSteps = 10_000_000 // iterations and inclusions of one chart
+	maxDepth = 1000      // templates that include templates, as Helm allows
+	maxSteps = 1_000_000 // iterations and inclusions of one chart
 )
 
 var errBudget = errors.New("the templates of the chart wrote more text, or ran longer, than allowed")
@@ -55,8 +55,12 @@ type source struct {
 	text     string
 	scope    *scope
 	parseErr error
+	failed   bool         // when run
 	lines    func() []int // offsets at which lines begin
 }
+
+// runs says that a file is to be run by itself.
+func (s *source) runs() bool { return !s.partial() && s.parseErr == nil && !s.failed }
 
 // partial says that a file only defines templates for others.
 func (s *source) partial() bool { return strings.HasPrefix(path.Base(s.full), "_") }
@@ -411,8 +415,8 @@ func (w *limitedText) Write(text []byte) (int, error) {
 	if limit := w.run.program.opts.OutputBytes; w.run.written > limit && w.run.marks == nil || w.run.written > 2*limit {
 		return 0, errBudget
 	}
-	if _, err := w.run.tick(); err != nil {
-		return 0, err
+	if w.run.written>>16 != (w.run.written-len(text))>>16 && w.run.ctx.Err() != nil {
+		return 0, context.Cause(w.run.ctx)
 	}
 	return w.Builder.Write(text)
 }

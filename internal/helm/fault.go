@@ -128,6 +128,11 @@ func lastMessage(err error) string {
 	if i := strings.LastIndex(msg, "template: "); i >= 0 {
 		if _, rest, ok := strings.Cut(msg[i:], ": executing "); ok {
 			if _, rest, ok = strings.Cut(rest, ">: "); ok {
+				if strings.HasPrefix(rest, "error calling ") {
+					if _, cause, ok := strings.Cut(rest, ": "); ok {
+						rest = cause
+					}
+				}
 				return strings.TrimSpace(rest)
 			}
 		}

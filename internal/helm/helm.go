@@ -153,7 +153,7 @@ func (p *program) run(ctx context.Context, res *Result) {
 	r := p.newRun(ctx, nil)
 	outs := make(map[*source]string, len(p.sources))
 	for _, src := range p.sources {
-		if src.partial() || src.parseErr != nil {
+		if !src.runs() {
 			continue
 		}
 		out, err := r.execute(src)
@@ -161,6 +161,7 @@ func (p *program) run(ctx context.Context, res *Result) {
 			outs[src] = out
 			continue
 		}
+		src.failed = true
 		res.Incomplete = append(res.Incomplete, p.hole(src, err))
 		if ctx.Err() != nil || errors.Is(err, errBudget) {
 			p.stop(res, src, ctx.Err())
@@ -179,7 +180,8 @@ func (p *program) stop(res *Result, last *source, cause error) {
 		why = "the time for this chart was used up"
 	}
 	for _, src := range p.sources[slices.Index(p.sources, last)+1:] {
-		if !src.partial() && src.parseErr == nil {
+		if src.runs() {
+			src.failed = true
 			res.Incomplete = append(res.Incomplete, seawall.Incomplete{
 				Location: seawall.Location{File: src.name},
 				Reason:   "not rendered: " + why + " in " + last.name,

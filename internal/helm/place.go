@@ -26,7 +26,7 @@ func (p *program) renderMarked() map[*source]markedText {
 	r := p.newRun(ctx, rec)
 	out := make(map[*source]markedText, len(p.sources))
 	for _, src := range p.sources {
-		if src.partial() || src.parseErr != nil {
+		if !src.runs() {
 			continue
 		}
 		rec.reset()
@@ -289,7 +289,7 @@ func (t *tracer) choose(m *moment, rest valuePath) *seawall.ChartValue {
 func (t *tracer) best(ev *evaluator, s symbol, rest valuePath) *seawall.ChartValue {
 	var first *ref
 	for _, r := range s.refs {
-		if r.exact {
+		if r.exact && divisible(ev.value(r)) {
 			r.path = append(slices.Clone(r.path), rest...)
 		}
 		if len(r.path) == 0 {
@@ -308,6 +308,16 @@ func (t *tracer) best(ev *evaluator, s symbol, rest valuePath) *seawall.ChartVal
 	}
 	v := t.program.find(first.scope, first.scope.absolute(first.path))
 	return &v
+}
+
+// divisible says whether a value has, or could have, parts of its own. Text
+// that becomes YAML when it is rendered has none.
+func divisible(v any) bool {
+	switch v.(type) {
+	case string, bool, float64, int64, int:
+		return false
+	}
+	return true
 }
 
 func truthy(v any) bool {
@@ -337,20 +347,55 @@ func (t *tracer) missingValue(root *document.Node, there []step, missing valuePa
 		}
 	}
 	p := t.governing(pos)
-	if p == nil {
+	if p == nil || missing[0].kind != stepKey {
 		return nil
 	}
-	return t.guarded(p, missing)
+	return t.guarded(p, t.endLine(p, root, value), missing)
+}
+
+// endLine returns the template line that wrote what comes after a value, if
+// it is further down in the same template, else 0.
+func (t *tracer) endLine(parent *point, root, value *document.Node) int {
+	next := t.governing(nextPos(root, lastPos(value)))
+	if next == nil || next.mark.moment.site.define != parent.mark.moment.site.define {
+		return 0
+	}
+	src := parent.mark.moment.site.define.src
+	from, _ := src.position(parent.mark.offset)
+	to, _ := src.position(next.mark.offset)
+	if to <= from {
+		return 0
+	}
+	return to
+}
+
+// lastPos returns the last position within a value.
+func lastPos(n *document.Node) document.Pos {
+	last := n.Pos
+	for i := range n.Map() {
+		for _, p := range []document.Pos{n.Fields[i].Pos, lastPos(n.Fields[i].Value)} {
+			if later(p, last) {
+				last = p
+			}
+		}
+	}
+	for _, item := range n.List() {
+		if p := lastPos(item); later(p, last) {
+			last = p
+		}
+	}
+	return last
 }
 
 // guarded looks for a with or an if that was not taken and whose body writes
-// the missing key, in the template that wrote the parent and after it.
-func (t *tracer) guarded(parent *point, missing valuePath) *seawall.ChartValue {
+// the missing key, in the template that wrote the parent, after it and before
+// end.
+func (t *tracer) guarded(parent *point, end int, missing valuePath) *seawall.ChartValue {
 	site := parent.mark.moment.site
 	src := site.define.src
 	line, _ := src.position(parent.mark.offset)
 	for _, b := range t.program.marked().branches[src] {
-		if b.line < line || b.site.define != site.define || missing[0].kind != stepKey {
+		if b.line < line || (end > 0 && b.line >= end) || b.site.define != site.define {
 			continue
 		}
 		at, found := writesKey(b.body, missing[0].key)

@@ -200,12 +200,14 @@ func schemaFaults(err *jsonschema.ValidationError) string {
 }
 
 // find returns the place that decides the value at path, a path from the root
-// of all values. scope names the sub-charts from the root chart to the one
+// of all values: where it is set, else where the closest of its parents is. scope names the sub-charts from the root chart to the one
 // whose template uses the value.
 func (p *program) find(scope *scope, path valuePath) seawall.ChartValue {
 	out := seawall.ChartValue{Path: path.set()}
-	if _, ok := lookup(p.values.set, path); ok {
-		return out // set on the command line
+	if v, ok := lookup(p.values.set, path); ok {
+		if _, part := v.(map[string]any); !part {
+			return out // set on the command line
+		}
 	}
 	type candidate struct {
 		file valuesFile
@@ -220,13 +222,13 @@ func (p *program) find(scope *scope, path valuePath) seawall.ChartValue {
 			order = append(order, candidate{s.defaults, rel})
 		}
 	}
-	bestDepth := 0
+	least := len(path) + 1
 	for _, c := range order {
 		depth, pos := deepest(c.file.docs(), c.path)
-		if depth > bestDepth {
-			bestDepth, out.File, out.Line = depth, c.file.name, int(pos.Line)
+		if lacks := len(c.path) - depth; depth > 0 && lacks < least {
+			least, out.File, out.Line = lacks, c.file.name, int(pos.Line)
 		}
-		if depth == len(c.path) {
+		if least == 0 {
 			break
 		}
 	}

@@ -1,0 +1,1 @@
+{{- define "faulty.loop" }}{{ include "faulty.loop" . }}{{ end }}

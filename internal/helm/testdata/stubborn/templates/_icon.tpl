@@ -1,0 +1,1 @@
+{{- define "stubborn.icon" }}icon: 󰀀{{ end }}
