@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 
+	podchecks "seawall.io/seawall/checks/pod"
 	rbacchecks "seawall.io/seawall/checks/rbac"
 	"seawall.io/seawall/internal/check"
 )
@@ -41,6 +42,7 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	all := map[string]check.Func{}
 	for _, topic := range []map[string]check.Func{
+		podchecks.Funcs(),
 		rbacchecks.Funcs(),
 	} {
 		maps.Copy(all, topic)
