@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"slices"
 	"strconv"
 
 	"seawall.io/seawall/internal/cluster"
@@ -66,12 +67,7 @@ func (s Subject) means(id Identity) bool {
 	if !key.group {
 		return key.name == id.User
 	}
-	for _, g := range id.Groups {
-		if g == key.name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(id.Groups, key.name)
 }
 
 // principal is a user or group name as requests carry it.

@@ -1,12 +1,11 @@
 package rbac
 
 import (
+	_ "embed"
 	"encoding/json"
 	"maps"
 	"strings"
 	"sync"
-
-	_ "embed"
 
 	"k8s.io/apimachinery/pkg/labels"
 )

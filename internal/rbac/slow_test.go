@@ -3,6 +3,7 @@ package rbac
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,11 +13,9 @@ import (
 // slowAllows says in the plainest way what RuleAllows of Kubernetes says.
 func slowAllows(r *Rule, a Attributes) bool {
 	in := func(list []string, want ...string) bool {
-		for _, have := range list {
-			for _, w := range want {
-				if have == w {
-					return true
-				}
+		for _, w := range want {
+			if slices.Contains(list, w) {
+				return true
 			}
 		}
 		return false
@@ -42,10 +41,8 @@ func slowAllows(r *Rule, a Attributes) bool {
 
 // slowDecide walks over everything, with no index.
 func slowDecide(m *Model, id Identity, a Attributes) bool {
-	for _, g := range id.Groups {
-		if g == "system:masters" {
-			return true
-		}
+	if slices.Contains(id.Groups, "system:masters") {
+		return true
 	}
 	for _, b := range m.Bindings {
 		if b.Kind == "RoleBinding" && (a.Path != "" || b.Namespace != a.Namespace) {
@@ -57,9 +54,7 @@ func slowDecide(m *Model, id Identity, a Attributes) bool {
 			case "User":
 				bound = bound || s.Name == id.User
 			case "Group":
-				for _, g := range id.Groups {
-					bound = bound || s.Name == g
-				}
+				bound = bound || slices.Contains(id.Groups, s.Name)
 			case "ServiceAccount":
 				bound = bound || s.Namespace != "" && id.User == "system:serviceaccount:"+s.Namespace+":"+s.Name
 			}
@@ -123,7 +118,8 @@ func (w world) subjects() string {
 	return b.String()
 }
 
-func (w world) snapshot(t testing.TB) *cluster.Snapshot {
+func (w world) snapshot(tb testing.TB) *cluster.Snapshot {
+	tb.Helper()
 	var b strings.Builder
 	object := func(kind, name, ns, rest string) {
 		fmt.Fprintf(&b, "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata: {name: %s, namespace: %s}\n%s", kind, name, ns, rest)
@@ -143,7 +139,7 @@ func (w world) snapshot(t testing.TB) *cluster.Snapshot {
 	for i := range w.IntN(3) {
 		object("ClusterRoleBinding", fmt.Sprint("b", i), `""`, fmt.Sprintf("roleRef: {kind: ClusterRole, name: r%d}\n", w.IntN(4))+w.subjects())
 	}
-	return parse(t, b.String())
+	return parse(tb, b.String())
 }
 
 func (w world) identity() Identity {
