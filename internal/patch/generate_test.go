@@ -339,7 +339,7 @@ func local(before, after []byte, op seawall.PatchOp) error {
 }
 
 func TestApplyGenerated(t *testing.T) {
-	rounds := uint64(4000)
+	rounds := uint64(1500)
 	if testing.Short() {
 		rounds = 400
 	}
