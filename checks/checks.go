@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 
+	networkchecks "seawall.io/seawall/checks/network"
 	podchecks "seawall.io/seawall/checks/pod"
 	rbacchecks "seawall.io/seawall/checks/rbac"
 	"seawall.io/seawall/internal/check"
@@ -42,6 +43,7 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	all := map[string]check.Func{}
 	for _, topic := range []map[string]check.Func{
+		networkchecks.Funcs(),
 		podchecks.Funcs(),
 		rbacchecks.Funcs(),
 	} {

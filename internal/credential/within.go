@@ -39,7 +39,7 @@ func within(text string) (kind string, ok bool) {
 }
 
 func inLine(line string) (kind string, ok bool) {
-	if !strings.ContainsAny(line, "=:>") || isComment(line) {
+	if !strings.ContainsAny(line, "=:>") || !speaksOfOne(line) || isComment(line) {
 		return "", false
 	}
 	if m := assignment.FindStringSubmatch(line); m != nil {
@@ -66,6 +66,18 @@ func inLine(line string) (kind string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// speaksOfOne says that a line has a word in it without which no name in it can
+// promise a credential. Few lines have.
+func speaksOfOne(line string) bool {
+	line = strings.ToLower(line)
+	for _, word := range [...]string{"pass", "key", "token", "secret", "pwd", "jwt", "credential"} {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func isComment(line string) bool {
