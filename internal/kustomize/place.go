@@ -135,6 +135,16 @@ func (p *placer) find(path []pathStep) seawall.Location {
 			return p.at(f, pos)
 		}
 	}
+	if p.root != nil && at.depth < len(path) {
+		// Set by a patch, and changed again since: a name that got a prefix.
+		for _, c := range p.changes {
+			if f := p.build.parse(c.file); f != nil && strings.HasPrefix(c.kind, "Patch") {
+				if pf, pos, ok := p.patched(f, f.node(), path, nil); ok {
+					return p.at(pf, pos)
+				}
+			}
+		}
+	}
 	if p.root != nil {
 		return p.at(p.source, at.pos)
 	}
@@ -190,9 +200,9 @@ func (p *placer) changed(c change, path []pathStep, want *document.Node) (*parse
 		pos = p.namedEntry(k.Get("replicas"), "count")
 	case c.kind == "NamespaceTransformer" && last == "namespace":
 		pos = keyPos(k, "namespace")
-	case c.kind == "PrefixTransformer" && last == "name":
+	case c.kind == "PrefixTransformer" && last == "name" && strings.HasPrefix(want.Str(), k.Get("namePrefix").Str()):
 		pos = keyPos(k, "namePrefix")
-	case c.kind == "SuffixTransformer" && last == "name":
+	case c.kind == "SuffixTransformer" && last == "name" && strings.HasSuffix(want.Str(), k.Get("nameSuffix").Str()):
 		pos = keyPos(k, "nameSuffix")
 	case c.kind == "LabelTransformer":
 		pos = pairPos(k, last, want)
@@ -279,8 +289,8 @@ func (p *placer) replacement(k *document.Node, path []pathStep) document.Pos {
 	return document.Pos{}
 }
 
-// patched looks for the patch of a kustomization that set a field. The last
-// patch that does so wins.
+// patched looks for the patch of a kustomization that set a field to what is
+// wanted, or to anything when that is nil. The last patch that does so wins.
 func (p *placer) patched(f *parsedFile, k *document.Node, path []pathStep, want *document.Node) (*parsedFile, document.Pos, bool) {
 	var entries []*document.Node
 	for _, field := range []string{"patchesStrategicMerge", "patches", "patchesJson6902"} {
@@ -330,7 +340,7 @@ func (p *placer) setBy(docs []document.Doc, field []pathStep, want *document.Nod
 			continue
 		}
 		at := correspond(p.object.Root, d.Root, field)
-		if at.depth == len(field) && (!scalar(want) || same(want, at.node)) {
+		if at.depth == len(field) && settles(want, at.node) {
 			return at.pos, true
 		}
 	}
@@ -356,11 +366,17 @@ func operation(ops, object *document.Node, field []pathStep, want *document.Node
 			}
 			value, pos = next, at
 		}
-		if !scalar(want) || value == nil || same(value, want) {
+		if value == nil || settles(want, value) {
 			return pos, true
 		}
 	}
 	return document.Pos{}, false
+}
+
+// settles says whether a value in a patch makes a field what it is. A map or a
+// list is only ever made in part.
+func settles(want, value *document.Node) bool {
+	return want == nil || !scalar(want) || same(want, value)
 }
 
 // pointerPrefix says how many steps of a field a JSON pointer covers; ok is
