@@ -12,6 +12,8 @@ import (
 	networkchecks "seawall.io/seawall/checks/network"
 	podchecks "seawall.io/seawall/checks/pod"
 	rbacchecks "seawall.io/seawall/checks/rbac"
+	servicechecks "seawall.io/seawall/checks/service"
+	workloadchecks "seawall.io/seawall/checks/workload"
 	"seawall.io/seawall/internal/check"
 )
 
@@ -46,6 +48,8 @@ func Funcs() map[string]check.Func {
 		networkchecks.Funcs(),
 		podchecks.Funcs(),
 		rbacchecks.Funcs(),
+		servicechecks.Funcs(),
+		workloadchecks.Funcs(),
 	} {
 		maps.Copy(all, topic)
 	}
