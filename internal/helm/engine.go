@@ -37,10 +37,8 @@ type program struct {
 	sources []*source          // in the order in which Helm runs them
 	byName  map[string]*source // by the name that templates know them by
 	set     *template.Template // all templates, as parsed
-	// broken says that a template file could not be parsed, so that what it
-	// defines is missing.
-	funcs template.FuncMap
-	// instrumented and plain are made from set once, when first needed.
+	funcs   template.FuncMap
+	// plain and marked are made from set once, when first needed.
 	plain, marked func() *instrumented
 	// markedOutput is the whole chart rendered with marks, made when the first
 	// finding asks for its place.

@@ -113,11 +113,8 @@ func (m *moment) iteration(rangeID int) int {
 
 // root returns what a template was called with.
 func (e *evaluator) root(m *moment) symbol {
-	if m.caller == nil {
-		if m.site.define.name == m.site.define.src.full || !m.site.define.src.partial() {
-			return symbol{root: m.site.define.src.scope}
-		}
-		return symbol{root: m.site.define.src.scope} // a helper whose caller is unknown is mostly given the root
+	if m.caller == nil { // a file, or a helper whose caller is unknown and mostly hands on the root
+		return symbol{root: m.site.define.src.scope}
 	}
 	switch n := m.caller.site.node.(type) {
 	case *parse.TemplateNode:
