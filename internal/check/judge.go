@@ -193,7 +193,7 @@ func (t *target) where(at, offender string) (path string, found bool) {
 	listPath := join(base, before)
 	list, _ := t.object.Root.Find(listPath)
 	if list.Get(offender) != nil {
-		return join(document.Key(listPath, offender), strings.TrimPrefix(after, "."))
+		return join(document.Key(listPath, offender), strings.TrimPrefix(after, ".")), true
 	}
 	for i, item := range list.List() {
 		if text(value(item)) == offender || item.Get("name").Str() == offender {
