@@ -2,6 +2,7 @@ package check
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -269,22 +270,34 @@ func (c *fastCompiler) isOptional(e celast.Expr) bool {
 }
 
 func (c *fastCompiler) list(l celast.ListExpr) fastFunc {
-	node := &document.Node{Kind: document.List}
-	for _, e := range l.Elements() {
-		if e.Kind() != celast.LiteralKind {
-			return c.unknown()
-		}
-		item := fastLiteral(e.AsLiteral()).node()
-		if item == nil {
-			return c.unknown()
-		}
-		node.Items = append(node.Items, item)
-	}
 	if len(l.OptionalIndices()) > 0 {
 		return c.unknown()
 	}
-	v := fastOf(node)
-	return func(*target) fastValue { return v }
+	constant := true
+	items := make([]fastFunc, 0, l.Size())
+	for _, e := range l.Elements() {
+		constant = constant && e.Kind() == celast.LiteralKind
+		items = append(items, c.expr(e))
+	}
+	build := func(t *target) fastValue {
+		list := &document.Node{Kind: document.List, Items: make([]*document.Node, 0, len(items))}
+		for _, f := range items {
+			n := f(t).node()
+			if n == nil {
+				return fastValue{}
+			}
+			list.Items = append(list.Items, n)
+		}
+		return fastOf(list)
+	}
+	if !constant {
+		return build
+	}
+	if !c.ok {
+		return c.unknown()
+	}
+	once := build(nil)
+	return func(*target) fastValue { return once }
 }
 
 // node returns a value as a tree, nil where it has none.
@@ -325,7 +338,7 @@ func (c *fastCompiler) call(call celast.CallExpr) fastFunc {
 		return fastCompare(c.expr(args[0]), c.expr(args[1]), name)
 	case operators.In:
 		return fastIn(c.expr(args[0]), c.expr(args[1]))
-	case operators.OptSelect:
+	case operators.OptSelect, operators.OptIndex:
 		return c.optSelect(args)
 	case operators.Index:
 		return c.index(args)
@@ -333,6 +346,8 @@ func (c *fastCompiler) call(call celast.CallExpr) fastFunc {
 		return fastConcat(c.expr(args[0]), c.expr(args[1]))
 	case "size":
 		return fastSize(c.expr(args[0]))
+	case "dyn":
+		return c.expr(args[0])
 	case "string":
 		return fastStringOf(c.expr(args[0]))
 	case cleanPath:
@@ -532,12 +547,17 @@ func (c *fastCompiler) index(args []celast.Expr) fastFunc {
 func fastConcat(left, right fastFunc) fastFunc {
 	return func(t *target) fastValue {
 		l, r := left(t), right(t)
-		if l.kind != fastString || r.kind != fastString {
-			return fastValue{}
+		switch {
+		case l.kind == fastString && r.kind == fastString:
+			return fastValue{kind: fastString, s: l.s + r.s}
+		case l.isList() && r.isList():
+			return fastOf(&document.Node{Kind: document.List, Items: slices.Concat(l.n.Items, r.n.Items)})
 		}
-		return fastValue{kind: fastString, s: l.s + r.s}
+		return fastValue{}
 	}
 }
+
+func (v fastValue) isList() bool { return v.kind == fastNode && v.n.Kind == document.List }
 
 func fastSize(f fastFunc) fastFunc {
 	return func(t *target) fastValue {
@@ -566,6 +586,29 @@ func fastStringOf(f fastFunc) fastFunc {
 	}
 }
 
+// fastDistinct keeps the first of equal items, of lists of plain values.
+func fastDistinct(f fastFunc) fastFunc {
+	return func(t *target) fastValue {
+		v := f(t)
+		if !v.isList() {
+			return fastValue{}
+		}
+		seen := make(map[fastValue]bool, len(v.n.Items))
+		out := &document.Node{Kind: document.List}
+		for _, item := range v.n.Items {
+			key := fastOf(item)
+			if !key.scalar() {
+				return fastValue{}
+			}
+			if !seen[key] {
+				seen[key] = true
+				out.Items = append(out.Items, item)
+			}
+		}
+		return fastOf(out)
+	}
+}
+
 func fastCleanPath(f fastFunc) fastFunc {
 	return func(t *target) fastValue {
 		v := f(t)
@@ -585,6 +628,8 @@ func (c *fastCompiler) member(name string, target celast.Expr, args []celast.Exp
 		return fastHasValue(operand)
 	case name == "size" && len(args) == 0:
 		return fastSize(operand)
+	case name == "distinct" && len(args) == 0:
+		return fastDistinct(operand)
 	case name == "matches" && len(args) == 1:
 		return c.matches(operand, args[0])
 	}

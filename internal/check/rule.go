@@ -46,6 +46,8 @@ type Rule struct {
 	Examples []Example
 	// File is where the rule was read from.
 	File string
+
+	remediation string
 }
 
 // PatchTemplate is one line of a rule's fix.
@@ -67,7 +69,14 @@ type Example struct {
 
 // Remediation is the first sentence of Fix, on one line.
 func (r *Rule) Remediation() string {
-	first, _, _ := strings.Cut(r.Fix, "\n\n")
+	if r.remediation == "" {
+		return firstSentence(r.Fix)
+	}
+	return r.remediation
+}
+
+func firstSentence(text string) string {
+	first, _, _ := strings.Cut(text, "\n\n")
 	first = strings.Join(strings.Fields(first), " ")
 	if i := strings.Index(first, ". "); i > 0 {
 		first = first[:i+1]
@@ -128,6 +137,7 @@ func (r *Rule) parseDoc(text string) error {
 		return fmt.Errorf("a paragraph that begins with Fix: is missing")
 	}
 	r.Why, r.Fix = strings.TrimSpace(why), strings.TrimSpace(fix)
+	r.remediation = firstSentence(r.Fix)
 	if r.Why == "" {
 		return fmt.Errorf("the paragraph that says why it matters is missing")
 	}

@@ -148,7 +148,9 @@ func (a *Acceptance) Apply(findings []seawall.Finding, objects []*cluster.Object
 		Acceptance: a,
 		comments:   map[string]map[int][]*entry{},
 		annotated:  map[*cluster.Object][]*entry{},
-		expired:    map[*entry]bool{},
+
+		annotatedFiles: map[string]bool{},
+		expired:        map[*entry]bool{},
 	}
 	for i := range findings {
 		s.apply(&findings[i], objects[i])
@@ -167,11 +169,13 @@ type session struct {
 	*Acceptance
 	comments  map[string]map[int][]*entry
 	annotated map[*cluster.Object][]*entry
-	all       []*entry
-	last      *cluster.Object // findings of one object come one after another
-	lastList  []*entry
-	expired   map[*entry]bool
-	warnings  []string
+	// annotatedFiles says which files hold the annotation at all.
+	annotatedFiles map[string]bool
+	all            []*entry
+	last           *cluster.Object // findings of one object come one after another
+	lastList       []*entry
+	expired        map[*entry]bool
+	warnings       []string
 }
 
 func (s *session) apply(f *seawall.Finding, o *cluster.Object) {
@@ -218,7 +222,7 @@ func (s *session) ofObject(o *cluster.Object) []*entry {
 		return s.lastList
 	}
 	list, known := s.annotated[o]
-	if !known && mayBeAnnotated(o) {
+	if !known && s.mayBeAnnotated(o) {
 		list = s.annotations(o)
 		s.annotated[o] = list
 		s.all = append(s.all, list...)
@@ -228,8 +232,16 @@ func (s *session) ofObject(o *cluster.Object) []*entry {
 }
 
 // mayBeAnnotated rules out most objects without looking for their templates.
-func mayBeAnnotated(o *cluster.Object) bool {
-	return o.Text == nil || bytes.Contains(o.Text, []byte(Annotation))
+func (s *session) mayBeAnnotated(o *cluster.Object) bool {
+	if o.Text == nil {
+		return true
+	}
+	has, known := s.annotatedFiles[o.File]
+	if !known {
+		has = bytes.Contains(o.Text, []byte(Annotation))
+		s.annotatedFiles[o.File] = has
+	}
+	return has
 }
 
 func (s *session) annotations(o *cluster.Object) []*entry {
