@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"slices"
 	"strings"
 	"text/template/parse"
 
@@ -27,10 +28,10 @@ func align(template, rendered string) []int {
 	}
 	width := len(to) + 1
 	best := make([]uint32, (len(from)+1)*width)
-	for i := len(from) - 1; i >= 0; i-- {
-		for j := len(to) - 1; j >= 0; j-- {
+	for i, key := range slices.Backward(keys) {
+		for j, line := range slices.Backward(to) {
 			b := max(best[(i+1)*width+j], best[i*width+j+1])
-			if alike(keys[i], to[j]) {
+			if alike(key, line) {
 				b = max(b, best[(i+1)*width+j+1]+1)
 			}
 			best[i*width+j] = b

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"text/template"
@@ -372,7 +373,7 @@ func (r *run) tpl(t *template.Template, text string, data any) (string, error) {
 		return "", fmt.Errorf("text from a value cannot be parsed as template: %w", err)
 	}
 	if inner.Tree != nil {
-		(&instrumenter{}).list(inner.Tree.Root)
+		(&instrumenter{}).list(inner.Root)
 	}
 	w := &limitedText{run: r}
 	err = inner.Execute(w, data)
@@ -452,13 +453,13 @@ func (p *program) instrument(marks bool) *instrumented {
 	code := &instrumented{branches: make(map[*source][]*branch), defines: make(map[string]*define), literalKey: literalKey()}
 	code.set = template.New("gotpl").Funcs(p.funcs)
 	for _, t := range p.set.Templates() {
-		if t.Tree == nil || t.Tree.Root == nil {
+		if t.Tree == nil || t.Root == nil {
 			continue
 		}
-		tree := t.Tree.Copy()
+		tree := t.Copy()
 		in := &instrumenter{code: code}
 		if src := p.byName[tree.ParseName]; src != nil && marks {
-			in.define = &define{name: t.Name(), src: src, root: t.Tree.Root}
+			in.define = &define{name: t.Name(), src: src, root: t.Root}
 			in.dot = &dotScope{define: in.define}
 			code.defines[t.Name()] = in.define
 		}
@@ -488,7 +489,7 @@ func command(pos parse.Pos, name string, n int) *parse.CommandNode {
 	if n >= 0 {
 		c.Args = append(c.Args, &parse.NumberNode{
 			NodeType: parse.NodeNumber, Pos: pos, IsInt: true, IsUint: true,
-			Int64: int64(n), Uint64: uint64(n), Text: fmt.Sprint(n),
+			Int64: int64(n), Uint64: uint64(n), Text: strconv.Itoa(n),
 		})
 	}
 	return c

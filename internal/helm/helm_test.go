@@ -26,7 +26,7 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -111,6 +111,7 @@ func TestPlaces(t *testing.T) {
 		}},
 		{"old.places", "old", Options{}},
 		{"stubborn.places", "stubborn", Options{}},
+		{"vendor.places", "vendor", Options{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
@@ -262,7 +263,7 @@ func TestAgreesWithHelm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{filepath.Join("testdata", "shop"), filepath.Join("testdata", "old"), filepath.Join("testdata", "stubborn"), scaffold} {
+	for _, path := range []string{filepath.Join("testdata", "shop"), filepath.Join("testdata", "old"), filepath.Join("testdata", "stubborn"), filepath.Join("testdata", "vendor"), scaffold} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			p := newTestProgram(t, path)
 			vals := common.Values{}
@@ -295,16 +296,16 @@ func TestAgreesWithHelm(t *testing.T) {
 	}
 }
 
-func newTestProgram(t testing.TB, path string) *program {
-	t.Helper()
+func newTestProgram(tb testing.TB, path string) *program {
+	tb.Helper()
 	opts := Options{KubeVersion: "1.34"}.orDefault()
 	l, err := load(path, path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	v, err := loadValues(l, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return newProgram(l, v, opts)
 }
@@ -330,15 +331,15 @@ func TestLocalDependency(t *testing.T) {
 	}
 }
 
-func write(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
+func write(tb testing.TB, dir string, files map[string]string) {
+	tb.Helper()
 	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a test's directory
-			t.Fatal(err)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }

@@ -31,9 +31,9 @@ const (
 
 func markRune(n int) rune {
 	if n < perPlane {
-		return plane15 + rune(n)
+		return plane15 + rune(n) //nolint:gosec // below perPlane
 	}
-	return plane16 + rune(n-perPlane)
+	return plane16 + rune(n-perPlane) //nolint:gosec // recorders stop at maxMarks
 }
 
 // markNumber is the reverse of markRune, -1 for any other character.
@@ -459,7 +459,7 @@ func printed(v any) (string, bool) {
 	if v == nil {
 		return "", false
 	}
-	switch reflect.TypeOf(v).Kind() {
+	switch reflect.TypeOf(v).Kind() { //nolint:exhaustive // the others are not certain
 	case reflect.Bool, reflect.String, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
 		return fmt.Sprint(v), true
@@ -481,11 +481,11 @@ func actionStart(s *site) int {
 
 // weave puts a mark before the first visible character of each line, unless
 // one stands there already.
-func (r *recorder) weave(s string, make func(at int) mark) string {
+func (r *recorder) weave(s string, next func(at int) mark) string {
 	var b strings.Builder
 	fresh := true
 	last := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '\n':
 			fresh = true
@@ -498,7 +498,7 @@ func (r *recorder) weave(s string, make func(at int) mark) string {
 			b.WriteString(s[last:i])
 			last = i
 			b.WriteRune(markRune(len(r.marks)))
-			r.marks = append(r.marks, make(i))
+			r.marks = append(r.marks, next(i))
 		}
 	}
 	if last == 0 && b.Len() == 0 {

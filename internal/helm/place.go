@@ -289,6 +289,9 @@ func (t *tracer) choose(m *moment, rest valuePath) *seawall.ChartValue {
 func (t *tracer) best(ev *evaluator, s symbol, rest valuePath) *seawall.ChartValue {
 	var first *ref
 	for _, r := range s.refs {
+		if !r.exact && slices.ContainsFunc(s.refs, r.exactly) {
+			continue // the exact one can be followed further
+		}
 		if r.exact && divisible(ev.value(r)) {
 			r.path = append(slices.Clone(r.path), rest...)
 		}
@@ -350,7 +353,27 @@ func (t *tracer) missingValue(root *document.Node, there []step, missing valuePa
 	if p == nil || missing[0].kind != stepKey {
 		return nil
 	}
-	return t.guarded(p, t.endLine(p, root, value), missing)
+	return t.guarded(p, gap{end: t.endLine(p, root, value), column: t.column(p, value)}, missing)
+}
+
+// gap is where in a template a missing key would be written.
+type gap struct {
+	end    int // before this line, if not 0
+	column int // in this column, if not 0
+}
+
+// column returns the column of the template in which the keys of a map are
+// written, 0 when that cannot be told.
+func (t *tracer) column(parent *point, value *document.Node) int {
+	for i := range value.Map() {
+		p := t.governing(value.Fields[i].Pos)
+		if p == nil || p.mark.action() || p.line != value.Fields[i].Pos.Line ||
+			p.mark.moment.site.define != parent.mark.moment.site.define {
+			continue
+		}
+		return t.placePos(value.Fields[i].Pos).Column
+	}
+	return 0
 }
 
 // endLine returns the template line that wrote what comes after a value, if
@@ -388,17 +411,16 @@ func lastPos(n *document.Node) document.Pos {
 }
 
 // guarded looks for a with or an if that was not taken and whose body writes
-// the missing key, in the template that wrote the parent, after it and before
-// end.
-func (t *tracer) guarded(parent *point, end int, missing valuePath) *seawall.ChartValue {
+// the missing key, in the template that wrote the parent.
+func (t *tracer) guarded(parent *point, where gap, missing valuePath) *seawall.ChartValue {
 	site := parent.mark.moment.site
 	src := site.define.src
 	line, _ := src.position(parent.mark.offset)
 	for _, b := range t.program.marked().branches[src] {
-		if b.line < line || (end > 0 && b.line >= end) || b.site.define != site.define {
+		if b.line < line || (where.end > 0 && b.line >= where.end) || b.site.define != site.define {
 			continue
 		}
-		at, found := writesKey(b.body, missing[0].key)
+		at, found := writesKey(src, b.body, missing[0].key, where.column)
 		if !found {
 			continue
 		}
@@ -411,11 +433,19 @@ func (t *tracer) guarded(parent *point, end int, missing valuePath) *seawall.Cha
 	return nil
 }
 
-// writesKey says whether a body writes a key, and which action follows it.
-func writesKey(body *parse.ListNode, key string) (next *parse.ActionNode, found bool) {
+// writesKey says whether a body writes a key in a column, or in any if that is
+// 0, and which action follows it.
+func writesKey(src *source, body *parse.ListNode, key string, column int) (next *parse.ActionNode, found bool) {
 	for i, n := range body.Nodes {
 		text, ok := n.(*parse.TextNode)
-		if !ok || !hasKey(string(text.Text), key) {
+		if !ok {
+			continue
+		}
+		at := keyOffset(string(text.Text), key)
+		if at < 0 {
+			continue
+		}
+		if _, col := src.position(int(text.Pos) + at); column > 0 && col != column {
 			continue
 		}
 		if i+1 < len(body.Nodes) {
@@ -426,14 +456,17 @@ func writesKey(body *parse.ListNode, key string) (next *parse.ActionNode, found 
 	return nil, false
 }
 
-func hasKey(text, key string) bool {
-	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimLeft(strings.TrimSpace(line), "- ")
-		if strings.HasPrefix(line, key+":") {
-			return true
+// keyOffset returns where a text writes a key, -1 when it does not.
+func keyOffset(text, key string) int {
+	at := 0
+	for line := range strings.SplitAfterSeq(text, "\n") {
+		rest := strings.TrimLeft(line, " \t-")
+		if strings.HasPrefix(rest, key+":") {
+			return at + len(line) - len(rest)
 		}
+		at += len(line)
 	}
-	return false
+	return -1
 }
 
 // guardValue names the value that a body, were it written, would take rest

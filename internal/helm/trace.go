@@ -253,6 +253,12 @@ func (r ref) equal(o ref) bool {
 	return r.scope == o.scope && r.exact == o.exact && slices.Equal(r.path, o.path)
 }
 
+// exactly says whether o is the same value as r, known exactly.
+func (r ref) exactly(o ref) bool {
+	r.exact = true
+	return r.equal(o)
+}
+
 // inexact keeps the dependence but not the identity.
 func inexact(s symbol) symbol {
 	out := symbol{refs: slices.Clone(s.refs)}
