@@ -285,10 +285,9 @@ func settled() template.FuncMap {
 		return strings.Repeat("x", max(n, 0)), nil
 	}
 	pair := func(...any) keyPair {
-		return keyPair{
+		return keyPair{ //nolint:gosec // no key at all
 			Cert: "-----BEGIN CERTIFICATE-----\nplaceholder\n-----END CERTIFICATE-----\n",
-			//nolint:gosec // no key at all
-			Key: "-----BEGIN RSA PRIVATE KEY-----\nplaceholder\n-----END RSA PRIVATE KEY-----\n",
+			Key:  "-----BEGIN RSA PRIVATE KEY-----\nplaceholder\n-----END RSA PRIVATE KEY-----\n",
 		}
 	}
 	return template.FuncMap{
