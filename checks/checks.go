@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 
+	namespacechecks "seawall.io/seawall/checks/namespace"
 	networkchecks "seawall.io/seawall/checks/network"
 	podchecks "seawall.io/seawall/checks/pod"
 	rbacchecks "seawall.io/seawall/checks/rbac"
@@ -45,6 +46,7 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	all := map[string]check.Func{}
 	for _, topic := range []map[string]check.Func{
+		namespacechecks.Funcs(),
 		networkchecks.Funcs(),
 		podchecks.Funcs(),
 		rbacchecks.Funcs(),
