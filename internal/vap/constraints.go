@@ -1,6 +1,7 @@
 package vap
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,11 +13,10 @@ import (
 type constraints struct {
 	include, exclude []resourceRule
 	namespaces       cluster.Selector
-	byNamespace      bool // namespaces was given
-	namespaceKeys    []string
-	objects          cluster.Selector
-	byLabels         bool // objects was given
-	exact            bool // matchPolicy: Exact
+	// namespaceKeys are the labels that namespaces asks for.
+	namespaceKeys []string
+	objects       cluster.Selector
+	exact         bool // matchPolicy: Exact
 }
 
 // resourceRule is a NamedRuleWithOperations.
@@ -25,8 +25,18 @@ type resourceRule struct {
 	scope                                          string
 }
 
+// everything is the selector that the API server puts where none is given.
+func everything() *document.Node { return &document.Node{Kind: document.Map} }
+
 func parseConstraints(n *document.Node) (constraints, error) {
-	c := constraints{exact: n.Get("matchPolicy").Str() == "Exact"}
+	c := constraints{}
+	switch policy := n.Get("matchPolicy").Str(); policy {
+	case "", "Equivalent":
+	case "Exact":
+		c.exact = true
+	default:
+		return c, fmt.Errorf("matchPolicy %q: want Exact or Equivalent", policy)
+	}
 	for _, r := range n.Get("resourceRules").List() {
 		c.include = append(c.include, parseResourceRule(r))
 	}
@@ -34,20 +44,24 @@ func parseConstraints(n *document.Node) (constraints, error) {
 		c.exclude = append(c.exclude, parseResourceRule(r))
 	}
 	var err error
-	if s := n.Get("namespaceSelector"); !s.IsNull() {
-		c.byNamespace = true
-		c.namespaceKeys = selectorKeys(s)
-		if c.namespaces, err = cluster.LabelSelector(s); err != nil {
-			return c, err //nolint:wrapcheck // the caller says where
-		}
+	if c.namespaces, err = parseSelector(n, "namespaceSelector"); err != nil {
+		return c, err
 	}
-	if s := n.Get("objectSelector"); !s.IsNull() {
-		c.byLabels = true
-		if c.objects, err = cluster.LabelSelector(s); err != nil {
-			return c, err //nolint:wrapcheck // the caller says where
-		}
+	c.namespaceKeys = selectorKeys(n.Get("namespaceSelector"))
+	c.objects, err = parseSelector(n, "objectSelector")
+	return c, err
+}
+
+func parseSelector(n *document.Node, field string) (cluster.Selector, error) {
+	s := n.Get(field)
+	if s.IsNull() {
+		s = everything()
 	}
-	return c, nil
+	out, err := cluster.LabelSelector(s)
+	if err != nil {
+		return out, fmt.Errorf("%s: %w", field, err)
+	}
+	return out, nil
 }
 
 func selectorKeys(s *document.Node) []string {
@@ -75,127 +89,131 @@ func parseResourceRule(n *document.Node) resourceRule {
 	}
 }
 
-// resource is the API resource of a kind.
-type resource struct {
-	group, version, name, kind string
-	namespaced                 bool
-}
+func has(list []string, v string) bool { return slices.Contains(list, v) || slices.Contains(list, "*") }
 
-// matches says whether a rule is about creating an object.
-func (r *resourceRule) matches(res resource, name string, exact bool) bool {
-	in := func(list []string, v string) bool { return slices.Contains(list, v) || slices.Contains(list, "*") }
+// matches says whether a rule is about creating an object, shown in a version.
+func (r *resourceRule) matches(rv *review, version string) bool {
 	switch {
-	case !in(r.operations, "CREATE"), !in(r.groups, res.group):
+	case !has(r.operations, "CREATE"), !has(r.groups, rv.res.group), !has(r.versions, version):
 		return false
-	case exact && !in(r.versions, res.version):
+	case !slices.ContainsFunc(r.resources, func(pattern string) bool {
+		name, sub, _ := strings.Cut(pattern, "/")
+		return (name == "*" || name == rv.res.name) && (sub == "" || sub == "*")
+	}):
 		return false
-	case !slices.Contains(r.resources, res.name) && !slices.Contains(r.resources, "*") && !slices.Contains(r.resources, "*/*"):
+	case len(r.names) > 0 && !slices.Contains(r.names, rv.name):
 		return false
-	case len(r.names) > 0 && !slices.Contains(r.names, name):
-		return false
-	case r.scope == "Namespaced" && !res.namespaced, r.scope == "Cluster" && res.namespaced:
+	case r.scope == "Namespaced" && !rv.res.namespaced, r.scope == "Cluster" && rv.res.namespaced:
 		return false
 	}
 	return true
 }
 
-// resources says whether the rules are about an object.
-func (c *constraints) resources(res resource, name string) bool {
-	about := func(rules []resourceRule) bool {
-		return slices.ContainsFunc(rules, func(r resourceRule) bool { return r.matches(res, name, c.exact) })
+// about returns the version of the object that the rules ask for: its own, or
+// another that is served, if they do not insist on an exact match.
+func (c *constraints) about(rules []resourceRule, rv *review) (version string, ok bool) {
+	for i := range rules {
+		if rules[i].matches(rv, rv.res.version) {
+			return rv.res.version, true
+		}
 	}
-	// A binding without rules takes those of its policy.
-	return (len(c.include) == 0 || about(c.include)) && !about(c.exclude)
+	if c.exact {
+		return "", false
+	}
+	for i := range rules {
+		for _, other := range rv.res.others(&rules[i]) {
+			if rules[i].matches(rv, other) {
+				return other, true
+			}
+		}
+	}
+	return "", false
 }
 
-// kinds names the kinds that the rules are about, as a check's match does.
+// chosen says whether the constraints choose an object, and in which version it
+// is to be shown. reason is set where that cannot be known.
+func (c *constraints) chosen(s *cluster.Snapshot, rv *review) (version string, yes bool, reason string) {
+	if !c.objects.Matches(rv.labels) {
+		return "", false, ""
+	}
+	inNamespace, reason := c.inNamespace(s, rv)
+	if !inNamespace && reason == "" {
+		return "", false, ""
+	}
+	if _, out := c.about(c.exclude, rv); out {
+		return "", false, ""
+	}
+	// A binding without rules takes those of its policy.
+	version, yes = rv.res.version, true
+	if len(c.include) > 0 {
+		version, yes = c.about(c.include, rv)
+	}
+	if !yes {
+		return "", false, ""
+	}
+	return version, reason == "", reason
+}
+
+// nameLabel is what the API server labels every namespace with (since 1.21).
+const nameLabel = "kubernetes.io/metadata.name"
+
+func (c *constraints) inNamespace(s *cluster.Snapshot, rv *review) (yes bool, reason string) {
+	switch {
+	case rv.res.group == "" && rv.res.name == "namespaces":
+		return c.namespaces.Matches(withName(rv.labels, rv.name)), ""
+	case !rv.res.namespaced, c.namespaces.Everything():
+		return true, ""
+	}
+	if ns := s.Get("", "Namespace", "", rv.ns); ns != nil {
+		return c.namespaces.Matches(withName(ns.Root.At("metadata", "labels"), rv.ns)), ""
+	}
+	if slices.ContainsFunc(c.namespaceKeys, func(k string) bool { return k != nameLabel }) {
+		return false, fmt.Sprintf("it selects namespaces by labels, and the Namespace %s is not among what is scanned: add it", rv.ns)
+	}
+	return c.namespaces.Matches(withName(nil, rv.ns)), ""
+}
+
+// withName adds the label that the API server gives every namespace.
+func withName(labels *document.Node, name string) *document.Node {
+	out := &document.Node{Kind: document.Map, Fields: []document.Field{
+		{Key: nameLabel, Value: &document.Node{Kind: document.String, Text: name}},
+	}}
+	for _, f := range labels.Map() {
+		if f.Key != nameLabel {
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	return out
+}
+
+// kinds names the kinds that the rules are about, as a check's match does. Pods
+// are judged in the workloads that make them, too.
 func (c *constraints) kinds() []string {
 	var out []string
-	for _, r := range c.include {
-		for _, name := range r.resources {
-			if strings.HasPrefix(name, "*") {
-				return []string{"*"}
+	for i := range c.include {
+		r := &c.include[i]
+		if slices.Contains(r.groups, "*") && (slices.Contains(r.resources, "*") || slices.Contains(r.resources, "*/*")) {
+			return []string{"*"}
+		}
+		for _, known := range builtin() {
+			rv := review{res: known}
+			probe := *r
+			probe.operations, probe.versions, probe.names, probe.scope = []string{"*"}, []string{"*"}, nil, ""
+			if !probe.matches(&rv, known.version) {
+				continue
 			}
-			for _, res := range builtin {
-				if res.name == name && (slices.Contains(r.groups, res.group) || slices.Contains(r.groups, "*")) {
-					out = append(out, res.group+"/"+res.kind)
-				}
+			out = append(out, known.group+"/"+known.kind)
+			if known.group == "" && known.kind == "Pod" {
+				out = append(out, "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet",
+					"/ReplicationController", "batch/Job", "batch/CronJob")
 			}
 		}
 	}
 	if len(out) == 0 {
-		return []string{"*"}
+		// Of resources that only a CustomResourceDefinition explains, the kinds are
+		// not known before the scan.
+		return []string{strings.Join(slices.Concat(c.include[0].groups, c.include[0].resources), "/")}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// builtin are the resources of Kubernetes itself that policies are written for.
-var builtin = []resource{
-	{"", "v1", "pods", "Pod", true},
-	{"", "v1", "services", "Service", true},
-	{"", "v1", "configmaps", "ConfigMap", true},
-	{"", "v1", "secrets", "Secret", true},
-	{"", "v1", "serviceaccounts", "ServiceAccount", true},
-	{"", "v1", "namespaces", "Namespace", false},
-	{"", "v1", "nodes", "Node", false},
-	{"", "v1", "persistentvolumes", "PersistentVolume", false},
-	{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true},
-	{"", "v1", "podtemplates", "PodTemplate", true},
-	{"", "v1", "replicationcontrollers", "ReplicationController", true},
-	{"", "v1", "resourcequotas", "ResourceQuota", true},
-	{"", "v1", "limitranges", "LimitRange", true},
-	{"", "v1", "endpoints", "Endpoints", true},
-	{"apps", "v1", "deployments", "Deployment", true},
-	{"apps", "v1", "statefulsets", "StatefulSet", true},
-	{"apps", "v1", "daemonsets", "DaemonSet", true},
-	{"apps", "v1", "replicasets", "ReplicaSet", true},
-	{"batch", "v1", "jobs", "Job", true},
-	{"batch", "v1", "cronjobs", "CronJob", true},
-	{"autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true},
-	{"policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true},
-	{"networking.k8s.io", "v1", "ingresses", "Ingress", true},
-	{"networking.k8s.io", "v1", "ingressclasses", "IngressClass", false},
-	{"networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true},
-	{"rbac.authorization.k8s.io", "v1", "roles", "Role", true},
-	{"rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", true},
-	{"rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false},
-	{"rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false},
-	{"storage.k8s.io", "v1", "storageclasses", "StorageClass", false},
-	{"scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", false},
-	{"admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false},
-	{"admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", false},
-	{"apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false},
-}
-
-// resourceOf returns the resource of an object: Kubernetes' own from the table,
-// others from a CustomResourceDefinition in the snapshot, or else by the usual
-// way of making plurals, as namespaced where the object names a namespace.
-func resourceOf(s *cluster.Snapshot, o *cluster.Object) resource {
-	group := o.Group()
-	version := o.APIVersion[strings.IndexByte(o.APIVersion, '/')+1:]
-	for _, r := range builtin {
-		if r.group == group && r.kind == o.Kind {
-			r.version = version
-			return r
-		}
-	}
-	for _, crd := range s.Kind("CustomResourceDefinition") {
-		spec := crd.Root.Get("spec")
-		if spec.Get("group").Str() == group && spec.At("names", "kind").Str() == o.Kind {
-			return resource{group, version, spec.At("names", "plural").Str(), o.Kind, spec.Get("scope").Str() == "Namespaced"}
-		}
-	}
-	return resource{group, version, plural(strings.ToLower(o.Kind)), o.Kind, o.Namespace != ""}
-}
-
-// plural makes a plural as k8s.io/apimachinery's UnsafeGuessKindToResource does.
-func plural(kind string) string {
-	switch {
-	case strings.HasSuffix(kind, "s"):
-		return kind + "es"
-	case strings.HasSuffix(kind, "y"):
-		return strings.TrimSuffix(kind, "y") + "ies"
-	}
-	return kind + "s"
 }

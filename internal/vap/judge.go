@@ -1,229 +1,246 @@
 package vap
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/common/types/ref"
 
+	"seawall.io/seawall"
 	"seawall.io/seawall/internal/check"
-	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 )
 
-// review is one object as the API server would be asked to admit it.
-type review struct {
-	object *cluster.Object // what findings are about
-	root   *document.Node  // what is judged: the object, or the pod it makes
-	path   string          // from object to root
-	res    resource
-	name   string
-	ns     string
-}
-
-// judge judges all objects by the policy. Pods that a workload will make are
-// judged with the workload.
-func (p *policy) judge(in *check.Input, own []*cluster.Object) {
-	for _, o := range in.Snapshot.Objects {
-		if in.Snapshot.Controller(o) != nil {
-			continue
-		}
-		p.judgeReview(in, own, newReview(in.Snapshot, o))
-		for _, t := range cluster.PodTemplates(o) {
-			if t.Path != "" || o.Kind != "Pod" {
-				p.judgeReview(in, own, podReview(o, &t))
-			}
-		}
+// judge judges all objects by the policy.
+func (p *policy) judge(in *check.Input) {
+	for _, r := range reviews(in.Snapshot) {
+		v := verdict{policy: p, in: in, review: r}
+		v.judge()
+		v.report()
 	}
 }
 
-func newReview(s *cluster.Snapshot, o *cluster.Object) *review {
-	r := &review{object: o, root: o.Root, res: resourceOf(s, o), name: o.Name, ns: o.Namespace}
-	if r.res.namespaced && r.ns == "" {
-		r.ns = "default"
-	}
-	return r
+// verdict is what a policy says of one object.
+type verdict struct {
+	policy *policy
+	in     *check.Input
+	review *review
+	// version is the one that the policy's rules ask for.
+	version  string
+	offences []offence
 }
 
-// podReview makes the pod that a template will become.
-func podReview(o *cluster.Object, t *cluster.PodTemplate) *review {
-	str := func(s string) *document.Node { return &document.Node{Kind: document.String, Text: s} }
-	meta := &document.Node{Kind: document.Map, Fields: []document.Field{
-		{Key: "namespace", Value: str(t.Namespace())},
-		{Key: "generateName", Value: str(o.Name + "-")},
-	}}
-	for _, f := range t.Root.Get("metadata").Map() {
-		if f.Key != "namespace" {
-			meta.Fields = append(meta.Fields, f)
-		}
-	}
-	root := &document.Node{Kind: document.Map, Fields: []document.Field{
-		{Key: "apiVersion", Value: str("v1")}, {Key: "kind", Value: str("Pod")},
-		{Key: "metadata", Value: meta}, {Key: "spec", Value: t.Spec()},
-	}}
-	path := strings.TrimSuffix(strings.TrimSuffix(t.SpecPath, "spec"), ".")
-	return &review{object: o, root: root, path: path, res: builtin[0], ns: t.Namespace()}
+// offence is one way in which the object violates the policy.
+type offence struct {
+	binding *binding
+	message string
+	path    string // in what is judged
+	cause   string
+	// config says that the API server could not judge: it denies then, whatever
+	// the binding's actions.
+	config bool
 }
 
-func (p *policy) judgeReview(in *check.Input, own []*cluster.Object, r *review) {
-	if !p.constraints.resources(r.res, r.name) {
+func (v *verdict) judge() {
+	p, r := v.policy, v.review
+	version, yes, reason := p.constraints.chosen(v.in.Snapshot, r)
+	if reason != "" {
+		v.unknown(reason)
 		return
 	}
+	if !yes {
+		return
+	}
+	v.version = version
 	for i := range p.bindings {
 		b := &p.bindings[i]
-		if !b.constraints.resources(r.res, r.name) {
-			continue
-		}
-		applies, reason := r.selected(in.Snapshot, &p.constraints)
-		if applies && reason == "" {
-			applies, reason = r.selected(in.Snapshot, &b.constraints)
-		}
-		if reason != "" {
-			in.Unknown(r.object, reason)
-			return
-		}
-		if !applies {
-			continue
-		}
-		params, reason := p.params(in.Snapshot, own, b, r)
-		if reason != "" {
-			in.Unknown(r.object, reason)
-			continue
-		}
-		for _, param := range params {
-			p.evaluate(in, b, r, param)
+		_, yes, reason := b.constraints.chosen(v.in.Snapshot, r)
+		switch {
+		case reason != "":
+			v.unknown(reason)
+		case yes:
+			v.bound(b)
 		}
 	}
 }
 
-const nameLabel = "kubernetes.io/metadata.name"
-
-// selected says whether the selectors of constraints choose the object. reason
-// is set where that cannot be known.
-func (r *review) selected(s *cluster.Snapshot, c *constraints) (yes bool, reason string) {
-	if c.byLabels && !c.objects.Matches(r.root.At("metadata", "labels")) {
-		return false, ""
+// bound judges the object by the policy with one of its bindings.
+func (v *verdict) bound(b *binding) {
+	params, reason, err := v.policy.params(v.in.Snapshot, b, v.review)
+	switch {
+	case reason != "":
+		v.unknown(reason)
+		return
+	case err != nil:
+		v.fail(offence{binding: b, message: "failed to configure binding: " + err.Error(), cause: "binding", config: true})
+		return
+	case len(params) > 0 && v.version != v.review.res.version && !v.review.res.alike:
+		v.unknown(fmt.Sprintf("it asks for version %s of the object, which reads differently: write the object in that version", v.version))
+		return
 	}
-	if !c.byNamespace || c.namespaces.Everything() {
-		return true, ""
+	for _, param := range params {
+		v.evaluate(b, param)
 	}
-	if r.res.kind == "Namespace" && r.res.group == "" {
-		return c.namespaces.Matches(r.root.At("metadata", "labels")), ""
-	}
-	if !r.res.namespaced {
-		return true, ""
-	}
-	if ns := s.Get("", "Namespace", "", r.ns); ns != nil {
-		return c.namespaces.Matches(withName(ns.Root.At("metadata", "labels"), r.ns)), ""
-	}
-	if slices.ContainsFunc(c.namespaceKeys, func(k string) bool { return k != nameLabel }) {
-		return false, fmt.Sprintf("the policy selects namespaces by labels, and the namespace %s is not among what is scanned: add it", r.ns)
-	}
-	return c.namespaces.Matches(withName(nil, r.ns)), ""
 }
 
-// withName adds the label that the API server gives every namespace.
-func withName(labels *document.Node, name string) *document.Node {
-	out := &document.Node{Kind: document.Map, Fields: []document.Field{
-		{Key: nameLabel, Value: &document.Node{Kind: document.String, Text: name}},
-	}}
-	for _, f := range labels.Map() {
-		if f.Key != nameLabel {
-			out.Fields = append(out.Fields, f)
-		}
+// fail adds an offence that the failurePolicy may forgive.
+func (v *verdict) fail(o offence) {
+	if !v.policy.ignore {
+		v.offences = append(v.offences, o)
 	}
-	return out
 }
 
-// params returns the parameters that a binding refers to: one nil where it
-// refers to none.
-func (p *policy) params(s *cluster.Snapshot, own []*cluster.Object, b *binding, r *review) (list []*document.Node, reason string) {
-	if p.paramKind.IsNull() || b.paramRef.IsNull() {
-		return []*document.Node{nil}, ""
-	}
-	apiVersion, kind := p.paramKind.Get("apiVersion").Str(), p.paramKind.Get("kind").Str()
-	selector, err := cluster.LabelSelector(b.paramRef.Get("selector"))
-	if err != nil {
-		return nil, fmt.Sprintf("paramRef.selector: %v", err)
-	}
-	name, ns := b.paramRef.Get("name").Str(), b.paramRef.Get("namespace").Str()
-	for _, o := range slices.Concat(own, s.Kind(kind)) {
-		if o.APIVersion != apiVersion || o.Kind != kind {
-			continue
-		}
-		if o.Namespace != "" && o.Namespace != ns && (ns != "" || o.Namespace != r.ns) {
-			continue
-		}
-		if o.Name == name || (name == "" && selector.Matches(o.Root.At("metadata", "labels"))) {
-			list = append(list, o.Root)
-		}
-	}
-	if len(list) == 0 && b.paramRef.Get("parameterNotFoundAction").Str() != "Allow" {
-		return nil, fmt.Sprintf("the parameters of the policy, %s %s, are not among what is scanned: add them to the folder of checks", kind, name)
-	}
-	return list, ""
+func (v *verdict) unknown(reason string) {
+	v.in.Unknown(v.review.object, fmt.Sprintf("policy %s could not be judged on %s: %s",
+		v.policy.object.Name, v.review.object.Subject(), reason))
 }
 
-// evaluate judges one object with one set of parameters.
-func (p *policy) evaluate(in *check.Input, b *binding, r *review, params *document.Node) {
-	act := &activation{policy: p, review: r, params: params, snapshot: in.Snapshot}
-	for _, c := range p.conditions {
-		v, err := eval(c.prog, act)
-		if err != nil {
-			in.Unknown(r.object, fmt.Sprintf("match condition %s could not be judged: %v", c.name, err))
-			return
-		}
-		if v != types.True {
-			return
-		}
+// failure sorts an error of an evaluation: what a scan cannot know is unknown,
+// all else is what the API server would meet too.
+func (v *verdict) failure(o offence, a *activation, err error) {
+	if a.hidden != "" {
+		v.unknown(a.hidden)
+		return
 	}
+	o.message = err.Error()
+	v.fail(o)
+}
+
+// evaluate judges the object with one set of parameters.
+func (v *verdict) evaluate(b *binding, params *document.Node) {
+	p := v.policy
+	if !v.conditions(b, params) {
+		return
+	}
+	a := newActivation(v, params, budget)
 	for i := range p.validations {
 		val := &p.validations[i]
-		v, err := eval(val.prog, act)
-		if err != nil {
-			in.Unknown(r.object, fmt.Sprintf("policy %s could not be judged: %v", p.object.Name, err))
-			continue
+		o := offence{binding: b, path: val.path, cause: val.text}
+		out, err := a.eval(val.code)
+		switch {
+		case errors.Is(err, errBudget):
+			v.failure(o, a, err)
+			return
+		case err != nil:
+			v.failure(o, a, fmt.Errorf("expression '%s' resulted in error: %w", val.text, err))
+		case out != types.True:
+			o.message = v.message(val, params, a.budget)
+			v.offences = append(v.offences, o)
 		}
-		if v == types.True {
-			continue
-		}
-		path := val.path
-		if r.path != "" && path != "" {
-			path = r.path + "." + path
-		}
-		in.Report(check.Hit{
-			Object: r.object, Path: path, Message: val.describe(act) + consequence(b),
-			Cause: fmt.Sprintf("%d %s", i, r.path),
-		})
 	}
+	v.audit(b, params)
 }
 
-// consequence says what the API server does, where it does not deny.
-func consequence(b *binding) string {
-	if len(b.actions) == 0 || slices.Contains(b.actions, "Deny") {
-		return ""
+// conditions says whether all match conditions hold. One that does not hold
+// counts for more than one that cannot be evaluated.
+func (v *verdict) conditions(b *binding, params *document.Node) bool {
+	if len(v.policy.conditions) == 0 {
+		return true
 	}
-	return " (the API server admits it: " + strings.ToLower(strings.Join(b.actions, ", ")) + " only)"
+	a := newActivation(v, params, conditionBudget)
+	a.noNamespace = true
+	var failed []string
+	for _, c := range v.policy.conditions {
+		out, err := a.eval(c)
+		switch {
+		case errors.Is(err, errBudget):
+			v.failure(offence{binding: b, cause: "condition"}, a, err)
+			return false
+		case err != nil:
+			failed = append(failed, fmt.Sprintf("expression '%s' resulted in error: %v", c.text, err))
+		case out != types.True:
+			return false
+		}
+	}
+	if len(failed) == 0 {
+		return true
+	}
+	err := errors.New(failed[0])
+	if len(failed) > 1 {
+		err = errors.New("[" + strings.Join(failed, ", ") + "]")
+	}
+	v.failure(offence{binding: b, cause: "condition"}, a, err)
+	return false
 }
 
-func (v *validation) describe(act *activation) string {
-	if v.dynamic != nil {
-		if out, err := eval(v.dynamic, act); err == nil {
-			if s, ok := out.(types.String); ok && strings.TrimSpace(string(s)) != "" {
-				return string(s)
+// audit evaluates the audit annotations: the API server denies where one cannot
+// be evaluated.
+func (v *verdict) audit(b *binding, params *document.Node) {
+	if len(v.policy.annotations) == 0 {
+		return
+	}
+	a := newActivation(v, params, budget)
+	for _, c := range v.policy.annotations {
+		if _, err := a.eval(c); err != nil {
+			v.failure(offence{binding: b, path: c.path, cause: c.text, config: true}, a,
+				fmt.Errorf("expression '%s' resulted in error: %w", c.text, err))
+			if errors.Is(err, errBudget) {
+				return
 			}
 		}
 	}
-	if v.message != "" {
-		return v.message
-	}
-	return "failed expression: " + v.text
 }
 
-func eval(prog cel.Program, act *activation) (ref.Val, error) {
-	v, _, err := prog.Eval(act)
-	return v, err //nolint:wrapcheck // the callers say what was judged
+// maxMessage is how long a message that an expression makes may be.
+const maxMessage = 5 << 10
+
+// message says what is wrong: by the messageExpression, else the message, else
+// the expression that failed.
+func (v *verdict) message(val *validation, params *document.Node, left int64) string {
+	if val.dynamic != nil {
+		a := newActivation(v, params, left)
+		if out, err := a.eval(val.dynamic); err == nil {
+			s, _ := out.(types.String)
+			text := strings.TrimSpace(string(s))
+			if text != "" && len(text) <= maxMessage && !strings.Contains(text, "\n") {
+				return text
+			}
+		}
+	}
+	if val.message != "" {
+		return val.message
+	}
+	return "failed expression: " + val.text
+}
+
+// report reports each offence once, as the sternest of the bindings has it.
+func (v *verdict) report() {
+	slices.SortStableFunc(v.offences, func(a, b offence) int { return cmp.Compare(a.sternness(), b.sternness()) })
+	type same struct{ cause, message string }
+	seen := map[same]bool{}
+	times := map[string]int{}
+	for _, o := range v.offences {
+		if id := (same{o.cause, o.message}); seen[id] {
+			continue
+		} else { //nolint:revive // id belongs to the condition
+			seen[id] = true
+		}
+		cause := o.cause
+		if n := times[o.cause]; n > 0 { // with other parameters
+			cause += "\x00" + o.message
+		}
+		times[o.cause]++
+		hit := check.Hit{Object: v.review.object, Path: v.review.locate(o.path), Message: o.message, Cause: cause}
+		if v.review.pod != nil {
+			hit.Cause += "\x00" + v.review.pod.SpecPath
+		}
+		if o.sternness() > 0 {
+			hit.Message += " (the API server admits it: " + strings.ToLower(strings.Join(o.binding.actions, ", ")) + " only)"
+			if !v.policy.rated {
+				hit.Severity = seawall.Medium
+			}
+		}
+		v.in.Report(hit)
+	}
+}
+
+// sternness is 0 for an offence that is denied, 1 for one that is admitted.
+func (o *offence) sternness() int {
+	if o.config || slices.Contains(o.binding.actions, "Deny") {
+		return 0
+	}
+	return 1
 }
