@@ -69,15 +69,15 @@ func tokenWithPermissions(in *check.Input) {
 }
 
 // boundBy returns the first binding that means the account of the pods, by its
-// name or as one of its namespace. What Kubernetes grants to all accounts is
-// not counted.
+// name or as one of its namespace. What all accounts of the cluster are granted
+// is the binding's fault and not the pods'.
 func boundBy(model *rbac.Model, t *cluster.PodTemplate) *rbac.Binding {
 	id := rbac.Account(t.Namespace(), t.ServiceAccount())
 	for _, b := range model.AllBindingsFor(id) {
 		s, _ := b.Applies(id)
 		_, _, named := s.Account()
 		_, ofNamespace := s.AccountGroup()
-		if named || ofNamespace || s.Name == rbac.AllServiceAccounts && !rbac.SystemName(b.Name) {
+		if named || ofNamespace {
 			return b
 		}
 	}
