@@ -99,6 +99,10 @@ func (d *safeDisk) clean(path string, text []byte) []byte {
 	if err := yaml.Unmarshal(text, &k); err != nil || k == nil {
 		return text
 	}
+	canonical(k, "resources", "bases", "components", "crds", "configurations", "patchesStrategicMerge",
+		"generators", "transformers", "validators", "patches", "patchesJson6902", "replacements",
+		"configMapGenerator", "secretGenerator", "helmCharts", "helmChartInflationGenerator", "helmGlobals",
+		"openapi", "buildMetadata", "imageTags", "images", "commonLabels", "labels")
 	c := cleaner{disk: d, file: path, dir: filepath.Dir(path)}
 	for _, field := range []string{"resources", "bases", "components"} {
 		c.list(k, field, c.local)
@@ -120,6 +124,7 @@ func (d *safeDisk) clean(path string, text []byte) []byte {
 	}
 	c.charts(k)
 	if openapi, ok := k["openapi"].(map[string]any); ok {
+		canonical(openapi, "path")
 		if path, _ := openapi["path"].(string); !c.notRemote(path) {
 			delete(k, "openapi")
 		}
@@ -131,6 +136,24 @@ func (d *safeDisk) clean(path string, text []byte) []byte {
 		return text
 	}
 	return out
+}
+
+// canonical renames keys that differ from names in case only. The library
+// reads them all the same, so they must be seen here too.
+func canonical(m map[string]any, names ...string) {
+	for key, v := range m {
+		for _, name := range names {
+			if key == name || !strings.EqualFold(key, name) {
+				continue
+			}
+			delete(m, key)
+			list, ok := v.([]any)
+			if before, both := m[name].([]any); ok && both {
+				v = slices.Concat(before, list)
+			}
+			m[name] = v
+		}
+	}
 }
 
 // modernise moves deprecated fields to where they mean the same, since the
@@ -281,30 +304,32 @@ func (c cleaner) builtinText(entry string, text []byte) bool {
 		if config["apiVersion"] != "builtin" || strings.HasPrefix(kind, "HelmChart") {
 			return c.drop(shown, fmt.Sprintf("%s needs the plugin %s and was left out, since scanning runs no programs: build it with kustomize and scan the result", shown, kind))
 		}
-		if remote := remoteWithin(config); remote != "" {
+		if remote := remoteWithin(config, false); remote != "" {
 			return c.notRemote(remote)
 		}
 	}
 	return true
 }
 
-// remoteWithin returns a string in a tree that is remote.
-func remoteWithin(v any) string {
+// remoteWithin returns a file that a tree names and that is remote. loads says
+// that the strings of the tree name files.
+func remoteWithin(v any, loads bool) string {
 	switch x := v.(type) {
 	case string:
 		_, file, found := strings.Cut(x, "=")
-		if isRemote(x) || (found && isRemote(file)) {
+		if loads && (isRemote(x) || (found && isRemote(file))) {
 			return x
 		}
 	case []any:
 		for _, item := range x {
-			if s := remoteWithin(item); s != "" {
+			if s := remoteWithin(item, loads); s != "" {
 				return s
 			}
 		}
 	case map[string]any:
-		for _, item := range x {
-			if s := remoteWithin(item); s != "" {
+		for key, item := range x {
+			names := slices.ContainsFunc([]string{"path", "paths", "files", "envs", "env"}, func(n string) bool { return strings.EqualFold(n, key) })
+			if s := remoteWithin(item, loads || names); s != "" {
 				return s
 			}
 		}
@@ -320,6 +345,7 @@ func (c cleaner) entries(k map[string]any, field, key string) {
 	}
 	k[field] = slices.DeleteFunc(list, func(v any) bool {
 		m, _ := v.(map[string]any)
+		canonical(m, key)
 		path, _ := m[key].(string)
 		return path != "" && !c.local(path)
 	})
@@ -333,6 +359,7 @@ func (c cleaner) generators(k map[string]any, field string) {
 		if !ok {
 			continue
 		}
+		canonical(m, "files", "envs", "env")
 		for _, key := range []string{"files", "envs"} {
 			c.list(m, key, func(entry string) bool {
 				if _, file, ok := strings.Cut(entry, "="); ok {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
@@ -195,14 +196,29 @@ func TestIsRemote(t *testing.T) {
 	}
 }
 
+func TestCleanKnowsNoCase(t *testing.T) {
+	d := &safeDisk{ctx: t.Context(), left: 1 << 20}
+	text := "RESOURCES: [https://example.com/a]\nresources: [git@example.com:a/b]\nPatches: [{PATH: https://example.com/p}]\n" +
+		"ConfigMapGenerator: [{name: x, Files: [https://example.com/f]}]\ntransformers: [\"kind: PatchTransformer\\napiVersion: builtin\\nPaTh: https://example.com/t\"]\n"
+	out := string(d.clean("/nowhere/kustomization.yaml", []byte(text)))
+	if strings.Contains(out, "example.com") || len(d.dropped) != 5 {
+		t.Errorf("something remote is left in %s, dropped %v", out, d.dropped)
+	}
+}
+
 func FuzzClean(f *testing.F) {
 	f.Add("resources: [a, https://b, ../c]\npatches: [{path: x}]\n")
 	f.Add("commonLabels: {a: b}\npatchesStrategicMerge: [a.yaml]\nbases: [x]\nhelmCharts: [{name: x}]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		d := &safeDisk{ctx: t.Context(), left: 1 << 20}
-		out := string(d.clean("/nowhere/kustomization.yaml", []byte(text)))
-		if out != text && strings.Contains(out, "resources:\n- http") {
-			t.Errorf("a remote resource is left in %q", out)
+		var k struct{ Resources, Components []string }
+		if yaml.Unmarshal(d.clean("/nowhere/kustomization.yaml", []byte(text)), &k) != nil {
+			return
+		}
+		for _, entry := range append(k.Resources, k.Components...) {
+			if isRemote(entry) {
+				t.Errorf("remote %q is left of %q", entry, text)
+			}
 		}
 	})
 }
