@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 
+	configchecks "seawall.io/seawall/checks/config"
 	namespacechecks "seawall.io/seawall/checks/namespace"
 	networkchecks "seawall.io/seawall/checks/network"
 	podchecks "seawall.io/seawall/checks/pod"
@@ -46,6 +47,7 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	all := map[string]check.Func{}
 	for _, topic := range []map[string]check.Func{
+		configchecks.Funcs(),
 		namespacechecks.Funcs(),
 		networkchecks.Funcs(),
 		podchecks.Funcs(),

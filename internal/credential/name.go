@@ -56,7 +56,7 @@ func nameKind(key string) string {
 //nolint:gochecknoglobals // a table
 var describes = func() map[string]bool {
 	out := map[string]bool{}
-	for _, w := range strings.Fields(`
+	for w := range strings.FieldsSeq(`
 		file files path paths dir directory folder mount name names ref reference id ids arn kind type types mode
 		url uri urls host hosts port endpoint server address domain realm issuer audience scope scopes
 		namespace provider store backend class engine driver method algorithm alg format encoding encoder hasher hash
