@@ -71,14 +71,51 @@ func (s *Snapshot) Controller(o *Object) *Object {
 	return s.Get(owner.Group(), kind, o.Namespace, name)
 }
 
+// maxOwners bounds how far controllers are followed upwards. The longest chain
+// of Kubernetes itself, CronJob to Job to Pod, has two.
+const maxOwners = 8
+
+// Represented says whether another object of the snapshot stands for o: an
+// owner, near or far, whose pod template o was made from. A controller that
+// embeds no pod (an operator's own kind, a Node) stands for nothing, and
+// neither do owners that own each other, as only a forged manifest has them.
+func (s *Snapshot) Represented(o *Object) bool {
+	embeds := s.embeds()
+	stands := false
+	owner := s.Controller(o)
+	for range maxOwners {
+		if owner == nil {
+			return stands
+		}
+		stands = stands || embeds(owner)
+		owner = s.Controller(owner)
+	}
+	return false
+}
+
+// embeds tells whether an object embeds a pod, and remembers it: the pods of
+// one workload ask for the same one.
+func (s *Snapshot) embeds() func(*Object) bool {
+	type key struct{}
+	known := Derive(s, key{}, func() *sync.Map { return &sync.Map{} })
+	return func(o *Object) bool {
+		yes, ok := known.Load(o)
+		if !ok {
+			yes = len(PodTemplates(o)) > 0
+			known.Store(o, yes)
+		}
+		return yes == true
+	}
+}
+
 // Templates returns the pod templates of all objects that no other object of
-// the snapshot controls: a pod is represented by its workload.
+// the snapshot stands for: a pod is represented by its workload.
 func (s *Snapshot) Templates() []PodTemplate {
 	type key struct{}
 	return Derive(s, key{}, func() []PodTemplate {
 		var out []PodTemplate
 		for _, o := range s.Objects {
-			if s.Controller(o) == nil {
+			if !s.Represented(o) {
 				out = append(out, PodTemplates(o)...)
 			}
 		}
@@ -98,5 +135,5 @@ func Derive[T any](s *Snapshot, key any, build func() T) T {
 	}
 	s.mu.Unlock()
 	d.once.Do(func() { d.value = build() })
-	return d.value.(T) //nolint:errcheck,forcetypeassert // only this function stores it, under a key of one type
+	return d.value.(T) // only this function stores it, under a key of one type
 }

@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -86,10 +87,5 @@ func hasMap(n *Node) bool {
 	if n.Kind == Map {
 		return true
 	}
-	for _, item := range n.Items {
-		if hasMap(item) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Items, hasMap)
 }

@@ -97,8 +97,7 @@ func checkSyntax(text []byte) (err error) {
 	defer recoverTo(&err)
 	var nothing struct{}
 	err = yamlv2.Unmarshal(text, &nothing)
-	var values *yamlv2.TypeError
-	if errors.As(err, &values) {
+	if _, ok := errors.AsType[*yamlv2.TypeError](err); ok {
 		return nil
 	}
 	return err

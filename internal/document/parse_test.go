@@ -256,9 +256,11 @@ func TestAliasesShareNodes(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	laughs := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	var laughsSb259 strings.Builder
 	for c := 'b'; c <= 'j'; c++ {
-		laughs += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+", ", 9) + "*" + string(c-1) + "]\n"
+		laughsSb259.WriteString(string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+", ", 9) + "*" + string(c-1) + "]\n")
 	}
+	laughs += laughsSb259.String()
 	deepAlias := "a: &a " + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "\nb: " + strings.Repeat("[", 100) + "*a" + strings.Repeat("]", 100) + "\n"
 	for _, tt := range []struct{ name, in, want string }{
 		{"billion-laughs", laughs, "more than 2000000 values"},

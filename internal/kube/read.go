@@ -100,7 +100,7 @@ func (c *Client) version(ctx context.Context) (string, error) {
 
 func newSalt() []byte {
 	salt := make([]byte, 32)
-	rand.Read(salt) //nolint:errcheck // never fails since Go 1.24
+	rand.Read(salt)
 	return salt
 }
 

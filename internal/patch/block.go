@@ -3,6 +3,7 @@ package patch
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,8 +45,8 @@ func (l *layout) placeForKey(m *node) int {
 // lastMerge returns the index of the last merge key, -1 without one. A key has
 // to follow it to win over it.
 func (n *node) lastMerge() int {
-	for i := len(n.entries) - 1; i >= 0; i-- {
-		if n.entries[i].merge {
+	for i, v := range slices.Backward(n.entries) {
+		if v.merge {
 			return i
 		}
 	}

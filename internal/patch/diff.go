@@ -3,6 +3,8 @@ package patch
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -105,8 +107,8 @@ func middle(a, b []string, emit func(sign byte, text string)) {
 	}
 	var back []move
 	x, y := len(a), len(b)
-	for d := len(trace) - 1; d >= 0; d-- {
-		v, k := trace[d], x-y
+	for d, t := range slices.Backward(trace) {
+		v, k := t, x-y
 		from := k - 1
 		if k == -d || (k != d && v[d+k-1] < v[d+k+1]) {
 			from = k + 1
@@ -133,8 +135,8 @@ func middle(a, b []string, emit func(sign byte, text string)) {
 			back = append(back, move{'+', b[y]})
 		}
 	}
-	for i := len(back) - 1; i >= 0; i-- {
-		emit(back[i].sign, back[i].text)
+	for _, b := range slices.Backward(back) {
+		emit(b.sign, b.text)
 	}
 }
 
@@ -217,7 +219,7 @@ func span(before, n int) string {
 	case 0:
 		return fmt.Sprintf("%d,0", before)
 	case 1:
-		return fmt.Sprint(before + 1)
+		return strconv.Itoa(before + 1)
 	}
 	return fmt.Sprintf("%d,%d", before+1, n)
 }

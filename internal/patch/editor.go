@@ -103,7 +103,7 @@ func independent(steps []step) (now, later []step) {
 			later = append(later, s)
 		}
 		parents[joinPointer(parent)] = true
-		for i := range len(parent) {
+		for i := range parent {
 			above[joinPointer(parent[:i])] = true
 		}
 	}

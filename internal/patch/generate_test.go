@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ type author struct {
 }
 
 func newAuthor(seed uint64, plainStyle bool) *author {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // no secret depends on it
+	r := rand.New(rand.NewPCG(seed, 1))
 	a := &author{Rand: r, step: []int{2, 2, 2, 4, 3, 1}[r.IntN(6)], newline: "\n", plainStyle: plainStyle}
 	if a.dash = 0; a.one(2) {
 		a.dash = a.step
@@ -162,7 +163,7 @@ func (a *author) value(indent, depth int, item bool) {
 		a.flow(depth, indent)
 		a.end()
 	case choice < 11:
-		a.write(" ", a.pick("|", ">", "|-", "|+", ">-", "|"+fmt.Sprint(a.step)), a.trailing(), a.newline)
+		a.write(" ", a.pick("|", ">", "|-", "|+", ">-", "|"+strconv.Itoa(a.step)), a.trailing(), a.newline)
 		a.line(indent+a.step, a.pick("text # not a comment", "key: value", "- item"))
 		for range a.IntN(3) {
 			a.line(indent+a.step, a.pick("text # not a comment", "# nor this", "- item", "  more"))
@@ -176,7 +177,7 @@ func (a *author) value(indent, depth int, item bool) {
 	case choice < 13:
 		a.end()
 	case choice < 14 && a.anchors > 0:
-		a.write(" *a", fmt.Sprint(1+a.IntN(a.anchors)))
+		a.write(" *a", strconv.Itoa(1+a.IntN(a.anchors)))
 		a.end()
 	default:
 		a.write(a.pick(" ", " ", " ", "  "), a.scalar(false))
@@ -235,10 +236,10 @@ func (a *author) operation(v any) seawall.PatchOp {
 			path, v = append(path, k), n[k]
 		case []any:
 			if stop && a.one(2) || len(n) == 0 {
-				return a.add(append(path, a.pick("-", fmt.Sprint(a.IntN(len(n)+1)))))
+				return a.add(append(path, a.pick("-", strconv.Itoa(a.IntN(len(n)+1)))))
 			}
 			i := a.IntN(len(n))
-			path, v = append(path, fmt.Sprint(i)), n[i]
+			path, v = append(path, strconv.Itoa(i)), n[i]
 		case nil:
 			if a.one(2) {
 				return a.add(append(path, "new"))

@@ -273,6 +273,7 @@ func (b *builder) buildAt(n *yaml.Node, p, column int) (*node, error) {
 		err = b.scalar(out, n, column)
 	case yaml.MappingNode, yaml.SequenceNode:
 		err = b.collection(out, n)
+	case yaml.DocumentNode:
 	default:
 		err = b.lost(p, "a value")
 	}

@@ -65,8 +65,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // asRefusal returns err as the refusal that it is.
 func asRefusal(err error) *Refusal {
-	var r *Refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*Refusal](err); ok {
 		return r
 	}
 	return &Refusal{Err: err}

@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,11 +131,11 @@ func pointerTo(steps []pathStep) string {
 
 // nestSteps wraps v into the maps and lists that steps lead through.
 func nestSteps(steps []pathStep, v any) any {
-	for i := len(steps) - 1; i >= 0; i-- {
-		if steps[i].index {
+	for _, step := range slices.Backward(steps) {
+		if step.index {
 			v = []any{v}
 		} else {
-			v = map[string]any{steps[i].name: v}
+			v = map[string]any{step.name: v}
 		}
 	}
 	return v

@@ -1,9 +1,9 @@
 package patch
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"seawall.io/seawall"
 )
@@ -142,13 +142,13 @@ func (e *editor) replaceList(path []string, old, value []any) []step {
 	var out []step
 	i := head
 	for ; i < min(oldEnd, newEnd); i++ {
-		out = append(out, e.replace(below(path, fmt.Sprint(i)), old[i], value[i])...)
+		out = append(out, e.replace(below(path, strconv.Itoa(i)), old[i], value[i])...)
 	}
 	for j := oldEnd - 1; j >= i; j-- {
-		out = append(out, step{path: below(path, fmt.Sprint(j)), verb: drop})
+		out = append(out, step{path: below(path, strconv.Itoa(j)), verb: drop})
 	}
 	for ; i < newEnd; i++ {
-		out = append(out, step{path: below(path, fmt.Sprint(i)), verb: create, value: value[i]})
+		out = append(out, step{path: below(path, strconv.Itoa(i)), verb: create, value: value[i]})
 	}
 	return out
 }

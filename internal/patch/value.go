@@ -209,11 +209,11 @@ func referenceAdd(n any, steps []string, v any) (any, error) {
 
 // nest wraps v into the maps and lists that steps lead through.
 func nest(steps []string, v any) any {
-	for i := len(steps) - 1; i >= 0; i-- {
-		if steps[i] == "-" {
+	for _, step := range slices.Backward(steps) {
+		if step == "-" {
 			v = []any{v}
 		} else {
-			v = map[string]any{steps[i]: v}
+			v = map[string]any{step: v}
 		}
 	}
 	return v

@@ -144,8 +144,8 @@ func fill(rnd *rand.Rand, v reflect.Value, depth int) {
 			v.SetMapIndex(reflect.ValueOf(nasty(rnd)), elem)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(rnd, v.Field(i), depth)
+		for _, field := range v.Fields() {
+			fill(rnd, field, depth)
 		}
 	case reflect.Interface:
 		if x := anyValue(rnd, depth); x != nil {

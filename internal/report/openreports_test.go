@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestReportObjectsSplit(t *testing.T) {
 	for i := range 2000 {
 		r.Findings = append(r.Findings, seawall.Finding{
 			ID: fmt.Sprint("id", i), Check: "check", Severity: seawall.High, Message: strings.Repeat("long ", 60),
-			Subject: seawall.Subject{Kind: "Pod", APIVersion: "v1", Namespace: strings.Repeat("n", 60) + fmt.Sprint(i%2), Name: "p"},
+			Subject: seawall.Subject{Kind: "Pod", APIVersion: "v1", Namespace: strings.Repeat("n", 60) + strconv.Itoa(i%2), Name: "p"},
 		})
 	}
 	out := write(t, "openreports", r, report.Options{})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +140,7 @@ func TestNothingDropped(t *testing.T) {
 	for _, format := range report.Formats() {
 		out := string(write(t, format, r, report.Options{MarkdownLimit: -1}))
 		for i := range r.Findings {
-			line := fmt.Sprint(r.Findings[i].Location.Line)
+			line := strconv.Itoa(r.Findings[i].Location.Line)
 			if !strings.Contains(out, line) {
 				t.Errorf("%s: no trace of finding %d at line %s", format, i, line)
 				break

@@ -146,8 +146,7 @@ func (p *parser) parse(c *chunk) {
 func (p *parser) object(text []byte) (*cluster.Object, error) {
 	root, err := document.ParseJSON(text, document.Limits{Bytes: int64(len(text))})
 	if err != nil {
-		var at *document.Error
-		if errors.As(err, &at) { // its line is that of text, always 1
+		if at, ok := errors.AsType[*document.Error](err); ok { // its line is that of text, always 1
 			return nil, fmt.Errorf("column %d: %s", at.Column, at.Msg)
 		}
 		return nil, err
