@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 
+	admissionchecks "seawall.io/seawall/checks/admission"
 	configchecks "seawall.io/seawall/checks/config"
 	namespacechecks "seawall.io/seawall/checks/namespace"
 	networkchecks "seawall.io/seawall/checks/network"
@@ -47,6 +48,7 @@ func Rules() ([]*check.Rule, error) {
 func Funcs() map[string]check.Func {
 	all := map[string]check.Func{}
 	for _, topic := range []map[string]check.Func{
+		admissionchecks.Funcs(),
 		configchecks.Funcs(),
 		namespacechecks.Funcs(),
 		networkchecks.Funcs(),
