@@ -213,11 +213,11 @@ func (v *verdict) report() {
 	seen := map[same]bool{}
 	times := map[string]int{}
 	for _, o := range v.offences {
-		if id := (same{o.cause, o.message}); seen[id] {
+		id := same{o.cause, o.message}
+		if seen[id] {
 			continue
-		} else { //nolint:revive // id belongs to the condition
-			seen[id] = true
 		}
+		seen[id] = true
 		cause := o.cause
 		if n := times[o.cause]; n > 0 { // with other parameters
 			cause += "\x00" + o.message
@@ -227,11 +227,13 @@ func (v *verdict) report() {
 		if v.review.pod != nil {
 			hit.Cause += "\x00" + v.review.pod.SpecPath
 		}
+		severity := seawall.High
 		if o.sternness() > 0 {
 			hit.Message += " (the API server admits it: " + strings.ToLower(strings.Join(o.binding.actions, ", ")) + " only)"
-			if !v.policy.rated {
-				hit.Severity = seawall.Medium
-			}
+			severity = seawall.Medium
+		}
+		if !v.policy.rated {
+			hit.Severity = severity
 		}
 		v.in.Report(hit)
 	}
