@@ -1,8 +1,10 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,11 +37,14 @@ var variables = []struct {
 	{"params", cel.DynType},
 }
 
-// newEnv returns Kubernetes' own CEL environment with a rule's variables.
-func newEnv() (*cel.Env, error) {
+// newEnv returns Kubernetes' own CEL environment with a rule's variables, or
+// with only those that names lists.
+func newEnv(names ...string) (*cel.Env, error) {
 	opts := make([]cel.EnvOption, 0, len(variables)+1)
 	for _, v := range variables {
-		opts = append(opts, cel.Variable(v.name, v.typ))
+		if len(names) == 0 || slices.Contains(names, v.name) {
+			opts = append(opts, cel.Variable(v.name, v.typ))
+		}
 	}
 	opts = append(opts, pathFunction())
 	base := environment.MustBaseEnvSet(version.MajorMinor(1, NewestMinor))
@@ -151,43 +156,72 @@ type segment struct {
 	expr *code
 }
 
-// compile prepares a rule's expressions. Errors name the field, and the line
-// and column in the expression.
+// compile prepares a rule's expressions. Errors name the file and the line.
 func compile(env *cel.Env, r *Rule) (*program, error) {
 	p := &program{}
 	var err error
 	if r.When != "" {
-		if p.when, err = expression(env, "when", r.When, cel.BoolType); err != nil {
-			return nil, err
+		if p.when, err = expression(env, r.When, cel.BoolType); err != nil {
+			return nil, r.broken("when", err)
 		}
 	}
-	if p.deny, err = expression(env, "deny", r.Deny, cel.BoolType, cel.ListType(cel.StringType), cel.ListType(cel.DynType)); err != nil {
-		return nil, err
+	if p.deny, err = expression(env, r.Deny, cel.BoolType, cel.ListType(cel.StringType), cel.ListType(cel.DynType)); err != nil {
+		return nil, r.broken("deny", err)
 	}
 	if p.message, err = compileMessage(env, r.Message); err != nil {
-		return nil, err
+		return nil, r.broken("message", err)
 	}
 	p.patches, p.guards = make([]*code, len(r.Patches)), make([]*code, len(r.Patches))
 	for i, patch := range r.Patches {
 		if patch.When != "" {
-			if p.guards[i], err = expression(env, "fix: when", patch.When, cel.BoolType); err != nil {
-				return nil, err
+			if p.guards[i], err = expression(env, patch.When, cel.BoolType); err != nil {
+				return nil, r.broken(fmt.Sprintf("fix[%d].when", i), err)
 			}
 		}
 		if patch.Expr == "" {
 			continue
 		}
-		if p.patches[i], err = expression(env, "fix", patch.Expr); err != nil {
-			return nil, err
+		if p.patches[i], err = expression(env, patch.Expr); err != nil {
+			return nil, r.broken(fmt.Sprintf("fix[%d].expr", i), err)
 		}
 	}
 	return p, nil
 }
 
-func expression(env *cel.Env, field, text string, want ...*cel.Type) (*code, error) {
+// broken says where in the rule's file an expression does not compile.
+func (r *Rule) broken(field string, err error) error {
+	line := 1
+	var syntax *syntaxError
+	if errors.As(err, &syntax) {
+		line = syntax.line
+	}
+	return fmt.Errorf("%s: %s: %w", r.at(field, line), field, err)
+}
+
+// syntaxError is what is wrong with an expression, and on which of its lines.
+type syntaxError struct {
+	line int
+	msg  string
+}
+
+func (e *syntaxError) Error() string { return e.msg }
+
+// syntaxErrorOf takes the first issue of an expression, and shows its line
+// with a mark below the place.
+func syntaxErrorOf(text string, issues *cel.Issues) error {
+	first := issues.Errors()[0]
+	line, column := max(first.Location.Line(), 1), first.Location.Column()
+	msg := "does not compile: " + first.Message
+	if lines := strings.Split(text, "\n"); line <= len(lines) && column >= 0 {
+		msg += "\n    " + strings.ReplaceAll(lines[line-1], "\t", " ") + "\n    " + strings.Repeat(" ", column) + "^"
+	}
+	return &syntaxError{line, msg}
+}
+
+func expression(env *cel.Env, text string, want ...*cel.Type) (*code, error) {
 	ast, issues := env.Compile(text)
 	if issues != nil && issues.Err() != nil {
-		return nil, fmt.Errorf("%s does not compile: %w", field, issues.Err())
+		return nil, syntaxErrorOf(text, issues)
 	}
 	got := ast.OutputType()
 	ok := len(want) == 0 || got.IsExactType(types.DynType)
@@ -195,7 +229,7 @@ func expression(env *cel.Env, field, text string, want ...*cel.Type) (*code, err
 		ok = ok || got.IsExactType(w)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%s yields %s, want %s", field, got, want[0])
+		return nil, fmt.Errorf("yields %s, want %s", got, want[0])
 	}
 	return &code{fast: compileFast(ast), env: env, ast: ast}, nil
 }
@@ -213,9 +247,9 @@ func compileMessage(env *cel.Env, text string) ([]segment, error) {
 		}
 		end := matchingBrace(text[open:])
 		if end < 0 {
-			return nil, fmt.Errorf("message: { without }")
+			return nil, fmt.Errorf("a { without its }")
 		}
-		expr, err := expression(env, "message", text[open+1:open+end])
+		expr, err := expression(env, text[open+1:open+end])
 		if err != nil {
 			return nil, err
 		}
@@ -240,21 +274,28 @@ func matchingBrace(text string) int {
 	return -1
 }
 
-// Match is a CEL condition on an object, such as that of an exception.
-type Match struct{ prog *code }
+// Matcher compiles conditions on objects, such as those of exceptions. The zero
+// Matcher is ready to use, by one goroutine at a time.
+type Matcher struct{ env *cel.Env }
 
-// NewMatch compiles a condition. It sees the variable object and yields a bool.
-func NewMatch(expr string) (*Match, error) {
-	env, err := newEnv()
-	if err != nil {
-		return nil, err
+// Compile compiles a condition. It sees the variable object and yields a bool.
+func (m *Matcher) Compile(expr string) (*Match, error) {
+	if m.env == nil {
+		env, err := newEnv("object")
+		if err != nil {
+			return nil, err
+		}
+		m.env = env
 	}
-	prog, err := expression(env, "match", expr, cel.BoolType)
+	prog, err := expression(m.env, expr, cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
 	return &Match{prog}, nil
 }
+
+// Match is a condition on an object.
+type Match struct{ prog *code }
 
 // Matches says whether the condition holds for an object. An expression that
 // meets an absent field is an error, and so no match.

@@ -41,11 +41,9 @@ func (s *Set) Example(id string, e *Example) (Result, error) {
 	}
 	out := Result{minor: e.minor()}
 	for _, o := range snap.Objects {
-		var templates []cluster.PodTemplate
-		if snap.Controller(o) == nil {
-			templates = cluster.PodTemplates(o)
+		if !snap.Represented(o) {
+			s.Object(o, cluster.PodTemplates(o), &out)
 		}
-		s.Object(o, templates, &out)
 	}
 	s.Across(id, snap, &out)
 	return out, nil

@@ -56,6 +56,10 @@ const maxFastVars = 8
 // cel-go, which counts the cost of what it does, takes over.
 const maxFastSteps = 4096
 
+// maxFastMade is the size of the largest text that the fast path makes out of
+// others: loops that double a text grow faster than they turn.
+const maxFastMade = 64 << 10
+
 func fastOf(n *document.Node) fastValue {
 	if n == nil {
 		return fastValue{}
@@ -75,6 +79,14 @@ func fastOf(n *document.Node) fastValue {
 	case document.Float:
 	}
 	return fastValue{}
+}
+
+// fastText is a text that an expression made.
+func fastText(s string) fastValue {
+	if len(s) > maxFastMade {
+		return fastValue{}
+	}
+	return fastValue{kind: fastString, s: s}
 }
 
 func fastTruth(b bool) fastValue {
@@ -113,7 +125,7 @@ type fastCompiler struct {
 // not know.
 func compileFast(a *cel.Ast) fastFunc {
 	c := &fastCompiler{ast: a.NativeRep(), ok: true}
-	f := c.expr(c.ast.Expr())
+	f := c.plain(c.ast.Expr())
 	if !c.ok {
 		return nil
 	}
@@ -239,9 +251,22 @@ func (t *target) field(v fastValue, name string) (n *document.Node, isMap bool) 
 	return n, true
 }
 
+// plain compiles an expression whose value is used as such. Inside, a present
+// optional is the value itself, which only selections and orValue may take for
+// it: to all else an optional is a value of another type.
+func (c *fastCompiler) plain(e celast.Expr) fastFunc {
+	if c.isOptional(e) {
+		return c.unknown()
+	}
+	return c.expr(e)
+}
+
 func (c *fastCompiler) selection(s celast.SelectExpr) fastFunc {
 	operand, name := c.expr(s.Operand()), s.FieldName()
 	if s.IsTestOnly() {
+		if c.isOptional(s.Operand()) {
+			return c.unknown()
+		}
 		return func(t *target) fastValue {
 			n, isMap := t.field(operand(t), name)
 			if !isMap {
@@ -277,7 +302,7 @@ func (c *fastCompiler) list(l celast.ListExpr) fastFunc {
 	items := make([]fastFunc, 0, l.Size())
 	for _, e := range l.Elements() {
 		constant = constant && e.Kind() == celast.LiteralKind
-		items = append(items, c.expr(e))
+		items = append(items, c.plain(e))
 	}
 	build := func(t *target) fastValue {
 		list := &document.Node{Kind: document.List, Items: make([]*document.Node, 0, len(items))}
@@ -323,35 +348,35 @@ func (c *fastCompiler) call(call celast.CallExpr) fastFunc {
 	}
 	switch name := call.FunctionName(); name {
 	case operators.LogicalAnd:
-		return fastAnd(c.expr(args[0]), c.expr(args[1]))
+		return fastAnd(c.plain(args[0]), c.plain(args[1]))
 	case operators.LogicalOr:
-		return fastOr(c.expr(args[0]), c.expr(args[1]))
+		return fastOr(c.plain(args[0]), c.plain(args[1]))
 	case operators.LogicalNot:
-		return fastNot(c.expr(args[0]))
+		return fastNot(c.plain(args[0]))
 	case operators.Conditional:
-		return fastConditional(c.expr(args[0]), c.expr(args[1]), c.expr(args[2]))
+		return c.conditional(args)
 	case operators.Equals:
-		return fastEquals(c.expr(args[0]), c.expr(args[1]), true)
+		return fastEquals(c.plain(args[0]), c.plain(args[1]), true)
 	case operators.NotEquals:
-		return fastEquals(c.expr(args[0]), c.expr(args[1]), false)
+		return fastEquals(c.plain(args[0]), c.plain(args[1]), false)
 	case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
-		return fastCompare(c.expr(args[0]), c.expr(args[1]), name)
+		return fastCompare(c.plain(args[0]), c.plain(args[1]), name)
 	case operators.In:
-		return fastIn(c.expr(args[0]), c.expr(args[1]))
+		return fastIn(c.plain(args[0]), c.plain(args[1]))
 	case operators.OptSelect, operators.OptIndex:
 		return c.optSelect(args)
 	case operators.Index:
 		return c.index(args)
 	case operators.Add:
-		return fastConcat(c.expr(args[0]), c.expr(args[1]))
+		return fastConcat(c.plain(args[0]), c.plain(args[1]))
 	case "size":
-		return fastSize(c.expr(args[0]))
+		return fastSize(c.plain(args[0]))
 	case "dyn":
-		return c.expr(args[0])
+		return c.plain(args[0])
 	case "string":
-		return fastStringOf(c.expr(args[0]))
+		return fastStringOf(c.plain(args[0]))
 	case cleanPath:
-		return fastCleanPath(c.expr(args[0]))
+		return fastCleanPath(c.plain(args[0]))
 	}
 	return c.unknown()
 }
@@ -396,6 +421,15 @@ func fastNot(f fastFunc) fastFunc {
 		}
 		return fastTruth(v.i == 0)
 	}
+}
+
+// conditional compiles test ? yes : no. Where one branch alone is an optional
+// the whole has no type that would tell.
+func (c *fastCompiler) conditional(args []celast.Expr) fastFunc {
+	if c.isOptional(args[1]) != c.isOptional(args[2]) {
+		return c.unknown()
+	}
+	return fastConditional(c.plain(args[0]), c.expr(args[1]), c.expr(args[2]))
 }
 
 func fastConditional(test, yes, no fastFunc) fastFunc {
@@ -485,6 +519,9 @@ func fastIn(left, right fastFunc) fastFunc {
 		if r.kind != fastNode || r.n.Kind != document.List {
 			return fastValue{}
 		}
+		if t.steps += len(r.n.Items); t.steps > maxFastSteps {
+			return fastValue{}
+		}
 		for _, item := range r.n.Items {
 			v := fastOf(item)
 			if !v.scalar() {
@@ -524,10 +561,7 @@ func (c *fastCompiler) optSelect(args []celast.Expr) fastFunc {
 }
 
 func (c *fastCompiler) index(args []celast.Expr) fastFunc {
-	operand, key := c.expr(args[0]), c.expr(args[1])
-	if c.isOptional(args[0]) {
-		return c.unknown()
-	}
+	operand, key := c.plain(args[0]), c.plain(args[1])
 	return func(t *target) fastValue {
 		v, k := operand(t), key(t)
 		switch k.kind {
@@ -549,8 +583,8 @@ func fastConcat(left, right fastFunc) fastFunc {
 		l, r := left(t), right(t)
 		switch {
 		case l.kind == fastString && r.kind == fastString:
-			return fastValue{kind: fastString, s: l.s + r.s}
-		case l.isList() && r.isList():
+			return fastText(l.s + r.s)
+		case l.isList() && r.isList() && l.n.Len()+r.n.Len() <= maxFastSteps:
 			return fastOf(&document.Node{Kind: document.List, Items: slices.Concat(l.n.Items, r.n.Items)})
 		}
 		return fastValue{}
@@ -565,7 +599,7 @@ func fastSize(f fastFunc) fastFunc {
 		case fastString:
 			return fastValue{kind: fastInt, i: int64(utf8.RuneCountInString(v.s))}
 		case fastNode:
-			return fastValue{kind: fastInt, i: int64(v.n.Len())}
+			return fastValue{kind: fastInt, i: int64(length(v.n))}
 		case notSure, fastNone, fastNull, fastBool, fastInt, fastEff:
 		}
 		return fastValue{}
@@ -620,12 +654,17 @@ func fastCleanPath(f fastFunc) fastFunc {
 }
 
 func (c *fastCompiler) member(name string, target celast.Expr, args []celast.Expr) fastFunc {
+	if c.isOptional(target) {
+		switch {
+		case name == "orValue" && len(args) == 1:
+			return fastOrValue(c.expr(target), c.plain(args[0]))
+		case name == "hasValue" && len(args) == 0:
+			return fastHasValue(c.expr(target))
+		}
+		return c.unknown()
+	}
 	operand := c.expr(target)
 	switch {
-	case name == "orValue" && len(args) == 1:
-		return fastOrValue(operand, c.expr(args[0]))
-	case name == "hasValue" && len(args) == 0:
-		return fastHasValue(operand)
 	case name == "size" && len(args) == 0:
 		return fastSize(operand)
 	case name == "distinct" && len(args) == 0:
@@ -634,7 +673,7 @@ func (c *fastCompiler) member(name string, target celast.Expr, args []celast.Exp
 		return c.matches(operand, args[0])
 	}
 	if f := stringFuncs1[name]; f != nil && len(args) == 1 {
-		arg := c.expr(args[0])
+		arg := c.plain(args[0])
 		return func(t *targetAlias) fastValue {
 			v, a := operand(t), arg(t)
 			if v.kind != fastString || a.kind != fastString {
@@ -653,7 +692,7 @@ func (c *fastCompiler) member(name string, target celast.Expr, args []celast.Exp
 		}
 	}
 	if name == "replace" && len(args) == 2 {
-		return fastReplace(operand, c.expr(args[0]), c.expr(args[1]))
+		return fastReplace(operand, c.plain(args[0]), c.plain(args[1]))
 	}
 	return c.unknown()
 }
@@ -690,7 +729,7 @@ func mapASCII(s string, first, last byte, shift int) string {
 }
 
 func fastSplit(s, sep string) fastValue {
-	if sep == "" {
+	if sep == "" || len(s) > maxFastMade {
 		return fastValue{}
 	}
 	parts := strings.Split(s, sep)
@@ -709,7 +748,10 @@ func fastReplace(operand, from, to fastFunc) fastFunc {
 		if v.kind != fastString || a.kind != fastString || b.kind != fastString || a.s == "" {
 			return fastValue{}
 		}
-		return fastValue{kind: fastString, s: strings.ReplaceAll(v.s, a.s, b.s)}
+		if len(v.s)*(1+len(b.s)) > maxFastMade {
+			return fastValue{}
+		}
+		return fastText(strings.ReplaceAll(v.s, a.s, b.s))
 	}
 }
 

@@ -14,7 +14,7 @@ func (c *fastCompiler) comprehension(e celast.ComprehensionExpr) fastFunc {
 	if e.IterVar2() != "" || len(c.vars) >= maxFastVars-1 {
 		return c.unknown()
 	}
-	source := c.expr(e.IterRange())
+	source := c.plain(e.IterRange())
 	slot := len(c.vars)
 	c.vars = append(c.vars, e.IterVar())
 	defer func() { c.vars = c.vars[:slot] }()
@@ -22,9 +22,9 @@ func (c *fastCompiler) comprehension(e celast.ComprehensionExpr) fastFunc {
 	step := e.LoopStep()
 	switch {
 	case isLiteral(e.AccuInit(), types.True) && isCall(step, operators.LogicalAnd):
-		return fastQuantifier(source, slot, c.expr(step.AsCall().Args()[1]), false)
+		return fastQuantifier(source, slot, c.plain(step.AsCall().Args()[1]), false)
 	case isLiteral(e.AccuInit(), types.False) && isCall(step, operators.LogicalOr):
-		return fastQuantifier(source, slot, c.expr(step.AsCall().Args()[1]), true)
+		return fastQuantifier(source, slot, c.plain(step.AsCall().Args()[1]), true)
 	case e.AccuInit().Kind() == celast.ListKind && e.AccuInit().AsList().Size() == 0:
 		return c.collect(source, slot, step, e.AccuVar())
 	}
@@ -51,7 +51,7 @@ func elements(v fastValue) (items []*document.Node, fields []document.Field, ok 
 	if v.kind != fastNode {
 		return nil, nil, false
 	}
-	return v.n.Items, v.n.Fields, true
+	return v.n.Items, present(v.n.Fields), true
 }
 
 // fastQuantifier is all (stop at the first false) or exists (at the first true).
@@ -95,7 +95,7 @@ func (c *fastCompiler) collect(source fastFunc, slot int, step celast.Expr, accu
 		if args[2].Kind() != celast.IdentKind || args[2].AsIdent() != accu {
 			return c.unknown()
 		}
-		test, step = c.expr(args[0]), args[1]
+		test, step = c.plain(args[0]), args[1]
 	}
 	if !isCall(step, operators.Add) {
 		return c.unknown()
@@ -105,7 +105,7 @@ func (c *fastCompiler) collect(source fastFunc, slot int, step celast.Expr, accu
 		args[1].Kind() != celast.ListKind || args[1].AsList().Size() != 1 {
 		return c.unknown()
 	}
-	yield := c.expr(args[1].AsList().Elements()[0])
+	yield := c.plain(args[1].AsList().Elements()[0])
 	return fastCollect(source, slot, test, yield)
 }
 

@@ -33,9 +33,8 @@ func (r *Result) add(f seawall.Finding, o *cluster.Object) {
 }
 
 // Object judges one object by all rules that need no other object. templates
-// are the pod templates to judge in it: none where another object of the
-// snapshot already stands for them. It reports whether any rule examined the
-// object at all.
+// are the pod templates in it. It reports whether any rule examined the object
+// at all. Objects that others represent are not for it.
 func (s *Set) Object(o *cluster.Object, templates []cluster.PodTemplate, out *Result) (examined bool) {
 	t := target{minor: s.minor, object: o}
 	if out.minor != 0 {
@@ -56,6 +55,7 @@ func (s *Set) Object(o *cluster.Object, templates []cluster.PodTemplate, out *Re
 	for i := range templates {
 		tmpl := &templates[i]
 		t.pod = tmpl
+		malformed(tmpl, out)
 		examined = examined || len(s.pods)+len(s.containers) > 0
 		for _, a := range s.pods {
 			s.judge(a, &t, tmpl.Root, tmpl.Path, out)
@@ -88,6 +88,11 @@ func (s *Set) judge(a *active, t *target, root *document.Node, path string, out 
 	}
 	list, _ := root.Find(a.Each)
 	base := join(t.base(a.Each))
+	if !list.IsNull() && list.Kind != document.List {
+		t.path = base
+		out.Incomplete = append(out.Incomplete, unjudged(a, t, fmt.Errorf("%s is no list", a.Each)))
+		return
+	}
 	for i, item := range list.List() {
 		t.item, t.path = item, document.Index(base, i)
 		s.decide(a, prog, t, out)
@@ -132,12 +137,37 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 }
 
 func unjudged(a *active, t *target, err error) seawall.Incomplete {
-	loc := t.object.Locate(t.path)
-	if loc.File == "" {
-		loc.Path = t.object.Subject().String() + ": " + loc.Path
+	hint := "is a field of another type than the API has?"
+	if strings.Contains(err.Error(), "cost limit exceeded") {
+		hint = "the rule may cost no more here than Kubernetes allows: let its loops see less"
 	}
-	return seawall.Incomplete{Location: loc, Check: a.ID, Reason: fmt.Sprintf(
-		"check %s could not be judged on %s: %v: is a field of another type than the API has?", a.ID, t.object.Subject(), err)}
+	return seawall.Incomplete{Location: holeAt(t.object, t.path), Check: a.ID, Reason: fmt.Sprintf(
+		"check %s could not be judged on %s: %v: %s", a.ID, t.object.Subject(), err, hint)}
+}
+
+// holeAt is the place of what cannot be judged; live objects are named.
+func holeAt(o *cluster.Object, path string) seawall.Location {
+	loc := o.Locate(path)
+	if loc.File == "" {
+		loc.Path = o.Subject().String() + ": " + loc.Path
+	}
+	return loc
+}
+
+// malformed accounts for what should be containers and is something else.
+func malformed(t *cluster.PodTemplate, out *Result) {
+	for _, path := range t.Malformed {
+		want := "want a list of containers"
+		switch {
+		case strings.HasSuffix(path, "]"):
+			want = "want a container, which is a mapping"
+		case path == t.SpecPath:
+			want = "want the spec of a pod, which is a mapping"
+		}
+		out.Incomplete = append(out.Incomplete, seawall.Incomplete{
+			Location: holeAt(t.Object, path), Reason: fmt.Sprintf("%s of %s cannot be judged: %s", path, t.Object.Subject(), want),
+		})
+	}
 }
 
 // finding makes the finding of one offence.
@@ -304,9 +334,31 @@ func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 				return nil
 			}
 		}
-		ops = append(ops, patch.Set(t.object.Root, path, v)...)
+		set := patch.Set(t.object.Root, path, v)
+		if prog.patches[i] == nil {
+			a.share(path, set)
+		}
+		ops = append(ops, set...)
 	}
 	return ops
+}
+
+// share lets operations that add the same thing at the same depth hold one
+// value, which nobody changes: a scan may hold the fix of one rule many
+// thousand times.
+func (a *active) share(path string, ops []seawall.PatchOp) {
+	for i := range ops {
+		if _, nested := ops[i].Value.(map[string]any); !nested {
+			continue
+		}
+		// What is missing of the path decides what is nested in the value.
+		missing, ok := strings.CutPrefix(document.Pointer(path), ops[i].Path)
+		if !ok {
+			continue
+		}
+		value, _ := a.shared.LoadOrStore(missing, ops[i].Value)
+		ops[i].Value = value
+	}
 }
 
 func patchValue(prog *code, t *target) (any, error) {

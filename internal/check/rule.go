@@ -6,6 +6,7 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -48,6 +49,31 @@ type Rule struct {
 	File string
 
 	remediation string
+	// places are where the fields stand in File: deny, fix[0].expr.
+	places map[string]place
+}
+
+// place is where the value of a field stands in the rule's file.
+type place struct {
+	line int
+	// block says that the text is a block scalar, which begins on the next line.
+	block bool
+}
+
+// at names the file, and the line of a field, and within it the line of its
+// text, from 1, where they are known.
+func (r *Rule) at(field string, line int) string {
+	p, known := r.places[field]
+	if !known {
+		return r.File
+	}
+	if line > 1 || p.block {
+		p.line += line - 1
+	}
+	if p.block {
+		p.line++
+	}
+	return fmt.Sprintf("%s:%d", r.File, p.line)
 }
 
 // PatchTemplate is one line of a rule's fix.
@@ -94,19 +120,25 @@ func ParseRule(name string, text []byte) (*Rule, error) {
 	}
 	wants := map[string]string{}
 	found := false
+	line := 1 + bytes.Count(ar.Comment, []byte("\n"))
 	for _, f := range ar.Files {
+		line++ // of the part's name
+		first := line
+		line += bytes.Count(f.Data, []byte("\n"))
 		switch {
+		case f.Name == "check.yaml" && found:
+			return nil, fmt.Errorf("%s:%d: a second part check.yaml: one file is one check", name, first-1)
 		case f.Name == "check.yaml":
 			found = true
-			if err := r.parseSpec(f.Data); err != nil {
-				return nil, fmt.Errorf("%s: check.yaml: %w", name, err)
+			if err := r.parseSpec(f.Data, first); err != nil {
+				return nil, err
 			}
 		case strings.HasSuffix(f.Name, ".want"):
 			wants[strings.TrimSuffix(f.Name, ".want")] = strings.TrimSpace(string(f.Data))
 		case strings.HasPrefix(f.Name, "pass/"), strings.HasPrefix(f.Name, "fail/"):
 			r.Examples = append(r.Examples, Example{Name: f.Name, Text: f.Data, Fail: strings.HasPrefix(f.Name, "fail/")})
 		default:
-			return nil, fmt.Errorf("%s: part %q is none of check.yaml, pass/*, fail/* and fail/*.want", name, f.Name)
+			return nil, fmt.Errorf("%s:%d: part %q is none of check.yaml, pass/*, fail/* and fail/*.want", name, first-1, f.Name)
 		}
 	}
 	if !found {
@@ -144,24 +176,49 @@ func (r *Rule) parseDoc(text string) error {
 	return nil
 }
 
-func (r *Rule) parseSpec(text []byte) error {
+// parseSpec reads check.yaml, whose first line is the given one of the file.
+func (r *Rule) parseSpec(text []byte, first int) error {
 	docs := document.Parse(text, document.Limits{})
 	if len(docs) != 1 {
-		return fmt.Errorf("want one YAML document, have %d", len(docs))
+		return fmt.Errorf("%s:%d: want one YAML document, have %d", r.File, first, len(docs))
 	}
-	if docs[0].Err != nil {
-		return docs[0].Err
+	if err := docs[0].Err; err != nil {
+		return fmt.Errorf("%s:%d: %s", r.File, first+max(err.Line, 1)-1, err.Msg)
 	}
 	root := docs[0].Root
 	if root == nil || root.Kind != document.Map {
-		return fmt.Errorf("want a mapping with id, severity, match and deny or func")
+		return fmt.Errorf("%s:%d: want a mapping with id, severity, match and deny or func", r.File, first)
+	}
+	lines := strings.Split(string(text), "\n")
+	r.places = map[string]place{}
+	locate := func(field string, pos document.Pos) {
+		at := int(pos.Line)
+		block := at <= len(lines) && pos.Column > 0 && isBlockHeader(lines[at-1], int(pos.Column))
+		r.places[field] = place{first + at - 1, block}
 	}
 	for _, f := range root.Fields {
+		locate(f.Key, f.Value.Pos)
+		if f.Key == "fix" {
+			for i, item := range f.Value.List() {
+				for _, part := range item.Map() {
+					locate(fmt.Sprintf("fix[%d].%s", i, part.Key), part.Value.Pos)
+				}
+			}
+		}
 		if err := r.setField(f.Key, f.Value); err != nil {
-			return fmt.Errorf("line %d: %s: %w", f.Pos.Line, f.Key, err)
+			return fmt.Errorf("%s:%d: %s: %w", r.File, first+int(f.Pos.Line)-1, f.Key, err)
 		}
 	}
-	return r.complete()
+	if err := r.complete(); err != nil {
+		return fmt.Errorf("%s:%d: %w", r.File, first, err)
+	}
+	return nil
+}
+
+// isBlockHeader says whether a block scalar begins at a column of a line. All
+// before it is ASCII in a file of checks that anybody can read.
+func isBlockHeader(line string, column int) bool {
+	return column <= len(line) && (line[column-1] == '|' || line[column-1] == '>')
 }
 
 func (r *Rule) setField(key string, v *document.Node) error {
@@ -174,7 +231,7 @@ func (r *Rule) setField(key string, v *document.Node) error {
 		if v.Kind != document.String {
 			return fmt.Errorf("want a string")
 		}
-		*dst = strings.TrimSpace(v.Text)
+		*dst = strings.TrimRight(v.Text, " \t\r\n")
 		return nil
 	}
 	switch key {
@@ -205,13 +262,13 @@ func (r *Rule) setField(key string, v *document.Node) error {
 		r.Params = m
 		return nil
 	case "fix":
-		for _, item := range v.List() {
-			p := PatchTemplate{
-				Op: item.Get("op").Str(), Path: item.Get("path").Str(),
-				Value: item.Get("value").Value(), Expr: item.Get("expr").Str(), When: item.Get("when").Str(),
-			}
-			if (p.Op != "set" && p.Op != "remove") || p.Path == "" {
-				return fmt.Errorf("want op: set or remove, and a path")
+		if v.Kind != document.List {
+			return fmt.Errorf("want a list of {op: set or remove, path, value or expr}")
+		}
+		for _, item := range v.Items {
+			p, err := parsePatch(item)
+			if err != nil {
+				return err
 			}
 			r.Patches = append(r.Patches, p)
 		}
@@ -220,9 +277,38 @@ func (r *Rule) setField(key string, v *document.Node) error {
 	return fmt.Errorf("unknown field: docs/adding-a-check.md lists the fields")
 }
 
+func parsePatch(item *document.Node) (PatchTemplate, error) {
+	var p PatchTemplate
+	text := map[string]*string{"op": &p.Op, "path": &p.Path, "expr": &p.Expr, "when": &p.When}
+	for _, f := range item.Map() {
+		switch dst := text[f.Key]; {
+		case f.Key == "value":
+			p.Value = f.Value.Value()
+		case dst == nil:
+			return p, fmt.Errorf("unknown field %q: want op, path, value, expr, when", f.Key)
+		case f.Value.Kind != document.String:
+			return p, fmt.Errorf("%s: want a string", f.Key)
+		default:
+			*dst = f.Value.Text
+		}
+	}
+	switch hasValue := item.Get("value") != nil; {
+	case p.Op != "set" && p.Op != "remove", p.Path == "":
+		return p, fmt.Errorf("want op: set or remove, and a path")
+	case p.Op == "set" && hasValue == (p.Expr != ""):
+		return p, fmt.Errorf("set %s: want either value or expr", p.Path)
+	case p.Op == "remove" && (hasValue || p.Expr != ""):
+		return p, fmt.Errorf("remove %s: takes no value", p.Path)
+	}
+	return p, nil
+}
+
 func stringList(v *document.Node) ([]string, error) {
 	if s := v.Str(); s != "" {
 		return []string{s}, nil
+	}
+	if v.Kind != document.List {
+		return nil, fmt.Errorf("want a string, or a list of strings")
 	}
 	var out []string
 	for _, item := range v.List() {
@@ -250,6 +336,10 @@ func (r *Rule) complete() error {
 		return fmt.Errorf("want either deny or func")
 	case r.Deny != "" && r.Message == "":
 		return fmt.Errorf("message is missing")
+	case !slices.Contains([]seawall.Phase{"", seawall.Build, seawall.Deploy, seawall.Runtime}, r.Phase):
+		return fmt.Errorf("phase %q: want build, deploy or runtime", r.Phase)
+	case !slices.Contains([]seawall.Layer{"", seawall.CloudLayer, seawall.ClusterLayer, seawall.ContainerLayer, seawall.CodeLayer}, r.Layer):
+		return fmt.Errorf("layer %q: want cloud, cluster, container or code", r.Layer)
 	case len(r.Match) > 1 && (slices.Contains(r.Match, "pod") || slices.Contains(r.Match, "container")):
 		return fmt.Errorf("match: pod and container stand alone")
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,7 @@ type active struct {
 	*Rule
 	fn     Func
 	params *document.Node
+	shared sync.Map // values of fixes, see share
 	once   sync.Once
 	prog   *program
 	err    error
@@ -66,7 +68,7 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 	seen := map[string]string{}
 	for _, r := range rules {
 		if other, dup := seen[r.ID]; dup {
-			return nil, fmt.Errorf("%s: check %q is already defined in %s: give it another id", r.File, r.ID, other)
+			return nil, fmt.Errorf("%s: check %q is already defined in %s: give it another id", r.at("id", 1), r.ID, other)
 		}
 		seen[r.ID] = r.File
 		r, err := withParams(r, o.Params[r.ID])
@@ -76,7 +78,7 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 		a := &active{Rule: r, params: document.FromValue(paramsOf(r))}
 		if r.Func != "" {
 			if a.fn = o.Funcs[r.Func]; a.fn == nil {
-				return nil, fmt.Errorf("%s: no function is called %q", r.File, r.Func)
+				return nil, fmt.Errorf("%s: no function is called %q", r.at("func", 1), r.Func)
 			}
 		}
 		s.add(a)
@@ -103,18 +105,53 @@ func withParams(r *Rule, changed map[string]any) (*Rule, error) {
 	for k, v := range r.Params {
 		out.Params[k] = v
 	}
-	for k, v := range changed {
+	for _, k := range slices.Sorted(maps.Keys(changed)) {
 		if _, known := r.Params[k]; !known {
-			names := make([]string, 0, len(r.Params))
-			for n := range r.Params {
-				names = append(names, n)
-			}
-			slices.Sort(names)
-			return nil, fmt.Errorf("check %s has no parameter %q: it has %s", r.ID, k, strings.Join(names, ", "))
+			return nil, r.noParam(k)
 		}
-		out.Params[k] = v
+		out.Params[k] = changed[k]
 	}
 	return &out, nil
+}
+
+// TakesParam says why a value cannot be that of a parameter, nil when it can.
+func (r *Rule) TakesParam(name string, v any) error {
+	fallback, known := r.Params[name]
+	if !known {
+		return r.noParam(name)
+	}
+	if want, got := typeName(fallback), typeName(v); want != got && fallback != nil {
+		return fmt.Errorf("parameter %s of check %s: want %s, have %s", name, r.ID, want, got)
+	}
+	return nil
+}
+
+func (r *Rule) noParam(name string) error {
+	return fmt.Errorf("check %s has no parameter %q: it has %s", r.ID, name, oneOrMore(slices.Sorted(maps.Keys(r.Params))))
+}
+
+func oneOrMore(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// typeName names the type of a parameter as a user knows it.
+func typeName(v any) string {
+	switch v.(type) {
+	case bool:
+		return "true or false"
+	case int64, float64:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a mapping"
+	}
+	return "nothing"
 }
 
 func (s *Set) add(a *active) {
@@ -157,7 +194,7 @@ func (s *Set) Compile() []error {
 			continue
 		}
 		if _, err := s.program(a); err != nil {
-			errs = append(errs, fmt.Errorf("%s: check %s: %w", a.File, a.ID, err))
+			errs = append(errs, err)
 		}
 	}
 	return errs

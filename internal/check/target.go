@@ -83,8 +83,8 @@ type Image struct{ Registry, Repository, Tag, Digest string }
 
 // ParseImage takes an image reference apart as the container runtimes do
 // (github.com/distribution/reference): the first part is a registry only if it
-// has a dot or a colon in it or is localhost; without one it is docker.io, and
-// a single name lives under library/. What is absent stays "".
+// has a dot, a colon or a capital letter in it or is localhost; without one it
+// is docker.io, and a single name lives under library/. What is absent stays "".
 func ParseImage(ref string) Image {
 	var img Image
 	ref, img.Digest, _ = strings.Cut(strings.TrimSpace(ref), "@")
@@ -93,7 +93,7 @@ func ParseImage(ref string) Image {
 	}
 	first, rest, hasSlash := strings.Cut(ref, "/")
 	switch {
-	case hasSlash && (strings.ContainsAny(first, ".:") || first == "localhost"):
+	case hasSlash && (strings.ContainsAny(first, ".:") || first == "localhost" || first != strings.ToLower(first)):
 		img.Registry, img.Repository = first, rest
 	case ref != "":
 		img.Registry, img.Repository = "docker.io", ref

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -71,7 +72,7 @@ func (m *mapValue) ConvertToType(t ref.Type) ref.Val { return native(m.node()).C
 func (m *mapValue) Equal(other ref.Val) ref.Val      { return native(m.node()).Equal(plain(other)) }
 func (m *mapValue) Type() ref.Type                   { return types.MapType }
 func (m *mapValue) Value() any                       { return m.node().Value() }
-func (m *mapValue) Size() ref.Val                    { return types.Int(len(m.Fields)) }
+func (m *mapValue) Size() ref.Val                    { return types.Int(length(m.node())) }
 
 // Find treats a null as absent, as the API server does when it decodes a field
 // of a built-in type.
@@ -98,7 +99,28 @@ func (m *mapValue) Get(key ref.Val) ref.Val {
 	return types.NewErr("no such key: %v", key)
 }
 
-func (m *mapValue) Iterator() traits.Iterator { return &keyIterator{fields: m.Fields} }
+func (m *mapValue) Iterator() traits.Iterator { return &keyIterator{fields: present(m.Fields)} }
+
+// present leaves out the entries that are null, which count as absent. Hardly
+// any map has one, so that nothing is copied.
+func present(fields []document.Field) []document.Field {
+	for i := range fields {
+		if !fields[i].Value.IsNull() {
+			continue
+		}
+		out := slices.Clone(fields[:i])
+		for _, f := range fields[i+1:] {
+			if !f.Value.IsNull() {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+	return fields
+}
+
+// length counts the items of a list or the present entries of a map.
+func length(n *document.Node) int { return len(n.Items) + len(present(n.Fields)) }
 
 type keyIterator struct {
 	iterator

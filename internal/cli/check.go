@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,6 +36,9 @@ func newCheckList(env *Env) *cobra.Command {
 		Short: "List all checks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := configure(env, cmd, nil); err != nil {
+				return err
+			}
 			rules, _, err := loadChecks(dirs)
 			if err != nil {
 				return err
@@ -139,6 +143,9 @@ func readRules(args []string) ([]*check.Rule, error) {
 	if len(rules) == 0 {
 		return nil, fmt.Errorf("no .txtar file in %s", strings.Join(args, ", "))
 	}
+	if _, err := check.NewSet(rules, check.Options{Funcs: checks.Funcs()}); err != nil {
+		return nil, err //nolint:wrapcheck // it names the file
+	}
 	return rules, nil
 }
 
@@ -158,6 +165,10 @@ func testRule(env *Env, r *check.Rule) int {
 		return 1
 	}
 	failed := 0
+	for _, kind := range lacking(r) {
+		say("FAIL %s: no %s/ example: a rule that no example holds may do anything", r.ID, kind)
+		failed++
+	}
 	for i := range r.Examples {
 		e := &r.Examples[i]
 		got, err := set.Outcome(r.ID, e)
@@ -166,6 +177,8 @@ func testRule(env *Env, r *check.Rule) int {
 			say("FAIL %s: %v", r.ID, err)
 		case !e.Fail && got != "":
 			say("FAIL %s: %s: got findings, want none:\n%s", r.ID, e.Name, indent(got))
+		case e.Fail && got == "":
+			say("FAIL %s: %s: got no finding, want at least one", r.ID, e.Name)
 		case e.Fail && got != e.Want:
 			say("FAIL %s: %s: got\n%s\n  want\n%s", r.ID, e.Name, indent(got), indent(e.Want))
 		default:
@@ -177,4 +190,19 @@ func testRule(env *Env, r *check.Rule) int {
 		say("ok   %s: %d examples", r.ID, len(r.Examples))
 	}
 	return failed
+}
+
+// lacking names the kinds of example that a rule has none of. A rule that needs
+// more than objects can have none.
+func lacking(r *check.Rule) []string {
+	if r.Needs != "" {
+		return nil
+	}
+	var out []string
+	for _, kind := range []string{"pass", "fail"} {
+		if !slices.ContainsFunc(r.Examples, func(e check.Example) bool { return e.Fail == (kind == "fail") }) {
+			out = append(out, kind)
+		}
+	}
+	return out
 }

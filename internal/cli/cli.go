@@ -36,14 +36,20 @@ type Env struct {
 	Width                          int
 }
 
-// System returns the world of this process.
+// System returns the world of this process, and takes standard error from all
+// others: libraries write to it past every option (kustomize does for fields
+// that it calls deprecated), in words that are no use to a user of Seawall.
 func System() *Env {
-	return &Env{
+	env := &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Now: time.Now,
 		StdoutTerminal: isTerminal(os.Stdout), StderrTerminal: isTerminal(os.Stderr),
 		Width: columns(os.Getenv("COLUMNS")),
 	}
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	return env
 }
 
 // exitError carries an exit code past cobra, with an error to print or without.

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/document"
+	"seawall.io/seawall/internal/scan"
 )
 
 // configName is the file that is looked for from the first target upwards.
@@ -21,13 +23,26 @@ type config struct {
 	file            string
 	enable, disable []string
 	params          map[string]map[string]any
+	// named are the names of checks in the file, and those of their parameters
+	// where values are given, with their lines.
+	named []namedCheck
+	// origins say where the values of flags come from that the command line does
+	// not set.
+	origins map[string]string
+}
+
+type namedCheck struct {
+	line        int
+	name, param string
 }
 
 // configure fills in flags that the command line does not set: from SEAWALL_*
 // of the environment (SEAWALL_FAIL_ON for --fail-on), else from the
-// configuration file, whose keys are the flags' names. Unknown keys are errors.
+// configuration file, whose keys are the names of scan's flags. Keys that name
+// none are errors.
 func configure(env *Env, cmd *cobra.Command, targets []string) (*config, error) {
 	flags := cmd.Flags()
+	c := &config{origins: map[string]string{}}
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed || err != nil || f.Name == "help" {
@@ -35,15 +50,15 @@ func configure(env *Env, cmd *cobra.Command, targets []string) (*config, error) 
 		}
 		name := "SEAWALL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if v := env.Getenv(name); v != "" {
+			c.origins[f.Name] = "environment variable " + name
 			if e := flags.Set(f.Name, v); e != nil {
-				err = fmt.Errorf("environment variable %s: %w", name, e)
+				err = fmt.Errorf("%s: %w", c.origins[f.Name], e)
 			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := &config{}
 	c.file, err = findConfig(targets)
 	if err != nil || c.file == "" {
 		return c, err
@@ -52,10 +67,31 @@ func configure(env *Env, cmd *cobra.Command, targets []string) (*config, error) 
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	if err := c.read(flags, text); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.file, err)
+	return c, c.read(flags, newScan(env).Flags(), text)
+}
+
+// origin says where the value of a flag comes from, for errors about it.
+func (c *config) origin(flag string) string {
+	if where, known := c.origins[flag]; known {
+		return where
 	}
-	return c, nil
+	return "--" + flag
+}
+
+// check refuses names of checks that no rule has, and parameters that they do
+// not have.
+func (c *config) check(rules []*check.Rule) error {
+	for _, n := range c.named {
+		err := scan.Named(rules, n.name)
+		i := slices.IndexFunc(rules, func(r *check.Rule) bool { return r.ID == n.name })
+		if err == nil && n.param != "" && i >= 0 {
+			err = rules[i].TakesParam(n.param, c.params[n.name][n.param])
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", c.file, n.line, err)
+		}
+	}
+	return nil
 }
 
 // findConfig looks for the configuration from the first target that is a path
@@ -77,7 +113,7 @@ func findConfig(targets []string) (string, error) {
 	for {
 		name := filepath.Join(dir, configName)
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
-			return name, nil
+			return shortest(name), nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
@@ -87,26 +123,50 @@ func findConfig(targets []string) (string, error) {
 	}
 }
 
-func (c *config) read(flags *pflag.FlagSet, text []byte) error {
+// shortest returns an absolute path as seen from the working directory, so that
+// errors and reports do not depend on where the working directory is.
+func shortest(name string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return name
+	}
+	rel, err := filepath.Rel(wd, name)
+	if err != nil {
+		return name
+	}
+	return rel
+}
+
+// read reads the configuration. Keys that only scan knows are not for flags, but
+// they are no mistake.
+func (c *config) read(flags, known *pflag.FlagSet, text []byte) error {
 	docs := document.Parse(text, document.Limits{})
-	if len(docs) == 0 || (len(docs) == 1 && docs[0].Root == nil && docs[0].Err == nil) {
+	if len(docs) == 0 || (len(docs) == 1 && docs[0].Root.IsNull() && docs[0].Err == nil) {
 		return nil
 	}
 	if len(docs) > 1 {
-		return fmt.Errorf("want one document, have %d", len(docs))
+		return fmt.Errorf("%s:%d: want one document, have %d", c.file, docs[1].Start, len(docs))
 	}
-	if docs[0].Err != nil {
-		return docs[0].Err
+	if err := docs[0].Err; err != nil {
+		return fmt.Errorf("%s:%d: %s", c.file, max(err.Line, 1), err.Msg)
 	}
-	for _, f := range docs[0].Root.Map() {
-		if err := c.set(flags, f.Key, f.Value); err != nil {
-			return fmt.Errorf("line %d: %s: %w", f.Pos.Line, f.Key, err)
+	if root := docs[0].Root; root.Kind != document.Map {
+		return fmt.Errorf("%s:%d: want a mapping of keys to values", c.file, root.Pos.Line)
+	}
+	for _, f := range docs[0].Root.Fields {
+		where := fmt.Sprintf("%s:%d: %s", c.file, f.Pos.Line, f.Key)
+		if !flags.Changed(f.Key) {
+			c.origins[f.Key] = where
+		}
+		if err := c.set(flags, known, &f); err != nil {
+			return fmt.Errorf("%s: %w", where, err)
 		}
 	}
 	return nil
 }
 
-func (c *config) set(flags *pflag.FlagSet, key string, v *document.Node) error {
+func (c *config) set(flags, known *pflag.FlagSet, field *document.Field) error {
+	key, v := field.Key, field.Value
 	switch key {
 	case "enable", "disable":
 		list, err := texts(v)
@@ -115,30 +175,32 @@ func (c *config) set(flags *pflag.FlagSet, key string, v *document.Node) error {
 		} else {
 			c.disable = list
 		}
+		for i, name := range list {
+			line := v.Pos.Line
+			if v.Kind == document.List {
+				line = v.Items[i].Pos.Line
+			}
+			c.named = append(c.named, namedCheck{line: int(line), name: name})
+		}
 		return err
 	case "parameters":
-		c.params = map[string]map[string]any{}
-		for _, f := range v.Map() {
-			m, ok := f.Value.Value().(map[string]any)
-			if !ok {
-				return fmt.Errorf("line %d: %s: want a mapping of parameters to values", f.Pos.Line, f.Key)
-			}
-			c.params[f.Key] = m
-		}
-		return nil
+		return c.setParams(v)
 	}
-	flag := flags.Lookup(key)
+	flag := known.Lookup(key)
 	if flag == nil || key == "help" {
-		return fmt.Errorf("unknown key: want enable, disable, parameters or the name of a flag of scan")
-	}
-	if flag.Changed {
-		return nil
+		return fmt.Errorf("unknown key: want enable, disable, parameters or the name of a flag of scan: %s", flagNames(known))
 	}
 	list, err := texts(v)
 	if err != nil {
 		return err
 	}
-	if c.isPath(key) {
+	if v.Kind == document.List && !strings.Contains(flag.Value.Type(), "Slice") && !strings.Contains(flag.Value.Type(), "Array") {
+		return fmt.Errorf("want one value, have a list")
+	}
+	if flag = flags.Lookup(key); flag == nil || flag.Changed {
+		return nil
+	}
+	if isPath(key) {
 		for i := range list {
 			if !filepath.IsAbs(list[i]) {
 				list[i] = filepath.Join(filepath.Dir(c.file), list[i])
@@ -153,9 +215,39 @@ func (c *config) set(flags *pflag.FlagSet, key string, v *document.Node) error {
 	return nil
 }
 
+func (c *config) setParams(v *document.Node) error {
+	if v.Kind != document.Map {
+		return fmt.Errorf("want a mapping of checks to their parameters")
+	}
+	c.params = map[string]map[string]any{}
+	for _, f := range v.Fields {
+		m, ok := f.Value.Value().(map[string]any)
+		if !ok {
+			return fmt.Errorf("line %d: %s: want a mapping of parameters to values", f.Pos.Line, f.Key)
+		}
+		c.params[f.Key] = m
+		c.named = append(c.named, namedCheck{line: int(f.Pos.Line), name: f.Key})
+		for _, p := range f.Value.Fields {
+			c.named = append(c.named, namedCheck{int(p.Pos.Line), f.Key, p.Key})
+		}
+	}
+	return nil
+}
+
+// flagNames lists what may stand in a configuration beside its own keys.
+func flagNames(flags *pflag.FlagSet) string {
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" {
+			names = append(names, f.Name)
+		}
+	})
+	return strings.Join(names, ", ")
+}
+
 // isPath tells the flags whose values are files: in a configuration they count
 // from its own folder.
-func (*config) isPath(key string) bool {
+func isPath(key string) bool {
 	return slices.Contains([]string{"checks", "exceptions", "baseline", "kubeconfig", "values"}, key)
 }
 

@@ -28,7 +28,7 @@ func newExplain(env *Env) *cobra.Command {
 			}
 			i := slices.IndexFunc(rules, func(r *check.Rule) bool { return r.ID == args[0] })
 			if i < 0 {
-				return fmt.Errorf("no check is called %q%s", args[0], similar(rules, args[0]))
+				return fmt.Errorf("no check is called %q%s", args[0], check.Similar(rules, args[0]))
 			}
 			explain(env.Stdout, rules[i])
 			return nil
@@ -36,23 +36,6 @@ func newExplain(env *Env) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&dirs, "checks", nil, "a folder of your own checks (repeatable)")
 	return cmd
-}
-
-// similar names checks whose IDs share a word with a name that is none.
-func similar(rules []*check.Rule, name string) string {
-	var near []string
-	for _, r := range rules {
-		for word := range strings.SplitSeq(name, "-") {
-			if len(word) > 3 && strings.Contains(r.ID, word) {
-				near = append(near, r.ID)
-				break
-			}
-		}
-	}
-	if len(near) == 0 || len(near) > 12 {
-		return ": `seawall check list` names them all"
-	}
-	return ": did you mean " + strings.Join(near, ", ") + "?"
 }
 
 func explain(w io.Writer, r *check.Rule) {

@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +34,7 @@ need before you apply it. For charts, the value to change is named.`,
 			}
 			for _, t := range targets {
 				if _, err := os.Stat(t); err != nil {
-					return fmt.Errorf("fix changes files: %w", err)
+					return fmt.Errorf("fix changes files, and %q is none: name a file or a folder", t)
 				}
 			}
 			o, err := s.options(env, c, targets)
@@ -57,52 +57,49 @@ need before you apply it. For charts, the value to change is named.`,
 }
 
 func showOrWrite(env *Env, r *repair.Result, diff bool) error {
-	for i := range r.Files {
-		f := &r.Files[i]
-		if diff {
+	if diff {
+		for i := range r.Files {
+			f := &r.Files[i]
 			if _, err := env.Stdout.Write(patch.Diff(f.Name, f.Before, f.After)); err != nil {
 				return fmt.Errorf("writing the diff: %w", err)
 			}
-			continue
 		}
-		if err := replaceFile(f); err != nil {
+		return nil
+	}
+	// Nothing is written unless all can be.
+	for i := range r.Files {
+		if err := unchanged(&r.Files[i]); err != nil {
+			return err
+		}
+	}
+	for i := range r.Files {
+		f := &r.Files[i]
+		if err := writeFile(f.Name, 0o644, func(w io.Writer) error {
+			_, err := w.Write(f.After)
+			return err //nolint:wrapcheck // writeFile names the file
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// replaceFile writes a changed file, unless somebody else changed it since it
-// was read.
-func replaceFile(f *repair.File) error {
-	mode, name := os.FileMode(0o644), f.Name
-	if !f.New {
-		var err error
-		if name, err = filepath.EvalSymlinks(f.Name); err != nil {
-			return fmt.Errorf("changing %s: %w", f.Name, err)
+// unchanged makes sure that nobody else changed a file since it was read.
+func unchanged(f *repair.File) error {
+	if f.New {
+		if _, err := os.Lstat(f.Name); !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("writing %s: it exists already: move it away", f.Name)
 		}
-		info, err := os.Stat(name)
-		if err != nil {
-			return fmt.Errorf("changing %s: %w", f.Name, err)
-		}
-		mode = info.Mode().Perm()
-		now, err := os.ReadFile(f.Name)
-		if err != nil {
-			return fmt.Errorf("changing %s: %w", f.Name, err)
-		}
-		if string(now) != string(f.Before) {
-			return fmt.Errorf("changing %s: somebody else changed it meanwhile: run the command again", f.Name)
-		}
-	} else if _, err := os.Lstat(f.Name); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("writing %s: it exists already: move it away", f.Name)
+		return nil
 	}
-	if err := writeFile(name, func(w io.Writer) error {
-		_, err := w.Write(f.After)
-		return err //nolint:wrapcheck // writeFile names the file
-	}); err != nil {
-		return err
+	now, err := os.ReadFile(f.Name)
+	if err != nil {
+		return fmt.Errorf("changing %s: %w", f.Name, err)
 	}
-	return os.Chmod(name, mode) //nolint:wrapcheck // it names the file
+	if !bytes.Equal(now, f.Before) {
+		return fmt.Errorf("changing %s: somebody else changed it meanwhile: run the command again", f.Name)
+	}
+	return nil
 }
 
 // tellFixes says on standard error what was done and what was not.

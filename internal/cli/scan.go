@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,12 +73,15 @@ func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Option
 	}
 	var err error
 	if o.Choice.Severity, err = seawall.ParseSeverity(s.severity); err != nil {
-		return nil, fmt.Errorf("--severity: %w", err)
+		return nil, fmt.Errorf("%s: %w", c.origin("severity"), err)
 	}
 	if o.Minor, err = parseMinor(s.pssVersion); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", c.origin("pss-version"), err)
 	}
 	if o.Rules, o.Funcs, err = loadChecks(s.checkDirs); err != nil {
+		return nil, err
+	}
+	if err := c.check(o.Rules); err != nil {
 		return nil, err
 	}
 	if o.Choice.Frameworks, err = chooseFrameworks(s.frameworks); err != nil {
@@ -136,11 +141,11 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			}
 			threshold, err := seawall.ParseSeverity(failOn)
 			if err != nil {
-				return fmt.Errorf("--fail-on: %w", err)
+				return fmt.Errorf("%s: %w", c.origin("fail-on"), err)
 			}
 			out, err := parseOutputs(outputs)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", c.origin("output"), err)
 			}
 			known, err := readBaseline(baseline)
 			if err != nil {
@@ -150,7 +155,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			if err != nil {
 				return err //nolint:wrapcheck // the service says what it was doing
 			}
-			known.mark(result.Report, baseline)
+			known.mark(result, baseline)
 			if err := writeReports(cmd.Context(), env, out, result, o); err != nil {
 				return err
 			}
@@ -195,13 +200,16 @@ func parseOutputs(flags []string) ([]output, error) {
 	for _, text := range flags {
 		format, file, _ := strings.Cut(text, "=")
 		if !slices.Contains(report.Formats(), format) {
-			return nil, fmt.Errorf("output format %q: want %s", format, strings.Join(report.Formats(), ", "))
+			return nil, fmt.Errorf("format %q: want %s", format, strings.Join(report.Formats(), ", "))
 		}
 		if file == "" || file == "-" {
 			file = ""
 			if toStdout++; toStdout > 1 {
 				return nil, fmt.Errorf("only one report can go to standard output: give the others a file, as in -o sarif=seawall.sarif")
 			}
+		}
+		if slices.ContainsFunc(out, func(other output) bool { return file != "" && other.file == file }) {
+			return nil, fmt.Errorf("two reports cannot go to the same file %s", file)
 		}
 		out = append(out, output{format, file})
 	}
@@ -233,7 +241,7 @@ func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Resul
 			continue
 		}
 		opts.Color = false
-		if err := writeFile(out.file, func(w io.Writer) error {
+		if err := writeFile(out.file, 0o644, func(w io.Writer) error {
 			return report.Write(w, out.format, r.Report, opts)
 		}); err != nil {
 			return err
@@ -242,27 +250,61 @@ func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Resul
 	return nil
 }
 
-// writeFile writes a file whole or not at all.
-func writeFile(name string, write func(io.Writer) error) error {
+// writeFile writes a file whole or not at all. An existing file keeps its mode;
+// a new one gets the given one. What is no regular file (a pipe, /dev/stdout) is
+// written to as it is.
+func writeFile(name string, mode fs.FileMode, write func(io.Writer) error) error {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
+	if info, err := os.Stat(name); err == nil {
+		if mode = info.Mode().Perm(); !info.Mode().IsRegular() {
+			return writeInPlace(name, write)
+		}
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return notWritten(name, err)
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when all went well
 	if err := write(tmp); err != nil {
 		tmp.Close() //nolint:errcheck,gosec // the first error is the one to tell
-		return fmt.Errorf("writing %s: %w", name, err)
+		return notWritten(name, err)
 	}
-	if err := tmp.Chmod(0o644); err != nil { //nolint:gosec // a report is for others to read
-		return fmt.Errorf("writing %s: %w", name, err)
+	if err := tmp.Chmod(mode); err != nil {
+		return notWritten(name, err)
 	}
 	if err := tmp.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return notWritten(name, err)
 	}
 	if err := os.Rename(tmp.Name(), name); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return notWritten(name, err)
 	}
 	return nil
+}
+
+func writeInPlace(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return notWritten(name, err)
+	}
+	err = write(f)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return notWritten(name, err)
+	}
+	return nil
+}
+
+// notWritten names the file, and not the temporary one that the error does.
+func notWritten(name string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("writing %s: %w", name, err)
 }
 
 // parseMinor reads v1.34, 1.34, 1.34.2 or latest as a minor version.
@@ -272,7 +314,7 @@ func parseMinor(text string) (int, error) {
 	}
 	minor := cluster.Minor(text)
 	if minor == 0 {
-		return 0, fmt.Errorf("--pss-version %q: want a Kubernetes version such as v1.34, or latest", text)
+		return 0, fmt.Errorf("%q: want a Kubernetes version such as v1.34, or latest", text)
 	}
 	return minor, nil
 }

@@ -18,6 +18,9 @@ type PodTemplate struct {
 	SpecPath string
 	// Containers are all containers: init, sidecar and ephemeral ones too.
 	Containers []Container
+	// Malformed are the paths, from the object, where containers should stand and
+	// something of another type does.
+	Malformed []string
 }
 
 // ContainerType says in which role a container runs.
@@ -118,12 +121,12 @@ func PodTemplates(o *Object) []PodTemplate {
 // noTemplates says that an object cannot embed pods although parts of it look
 // as if: a schema, a policy, a role.
 func noTemplates(o *Object) bool {
-	switch g := o.Group(); {
-	case g == "apiextensions.k8s.io", g == "rbac.authorization.k8s.io", g == "admissionregistration.k8s.io",
-		g == "policy", g == "networking.k8s.io", strings.HasSuffix(g, ".gatekeeper.sh"), g == "kyverno.io":
+	switch g := o.Group(); g {
+	case "apiextensions.k8s.io", "rbac.authorization.k8s.io", "admissionregistration.k8s.io", "policy", "networking.k8s.io", "kyverno.io":
 		return true
+	default:
+		return strings.HasSuffix(g, ".gatekeeper.sh") || strings.HasSuffix(g, ".kyverno.io") || g == "policies.kubewarden.io"
 	}
-	return false
 }
 
 // maxTemplateDepth bounds the search for embedded templates; the deepest known
@@ -140,7 +143,7 @@ func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]P
 			*out = append(*out, newTemplate(o, path, n))
 			return
 		}
-		if depth > 0 && (isPodSpec(n) || isStepSpec(n)) {
+		if depth > 0 && ((isPodSpec(n) && hasImage(n.Get("containers"))) || isStepSpec(n)) {
 			*out = append(*out, bareTemplate(o, path, n))
 			return
 		}
@@ -160,7 +163,9 @@ func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]P
 }
 
 // isPodSpec tells a pod spec by its shape: a list of containers, each a map
-// with a name or an image.
+// with a name or an image. Operators' templates may leave the image to the
+// operator. Where no metadata can stand beside the spec an image is asked for
+// too: observations of containers (usage, profiles) look the same but for it.
 func isPodSpec(n *document.Node) bool {
 	return isContainerList(n.Get("containers"))
 }
@@ -168,11 +173,12 @@ func isPodSpec(n *document.Node) bool {
 // isStepSpec tells a Tekton TaskSpec, whose containers are called steps.
 func isStepSpec(n *document.Node) bool {
 	steps := n.Get("steps")
-	if !isContainerList(steps) {
-		return false
-	}
-	for _, s := range steps.Items {
-		if s.Get("image") != nil {
+	return isContainerList(steps) && hasImage(steps)
+}
+
+func hasImage(containers *document.Node) bool {
+	for _, c := range containers.List() {
+		if c.Get("image") != nil {
 			return true
 		}
 	}
@@ -220,18 +226,30 @@ func bareTemplate(o *Object, path string, spec *document.Node) PodTemplate {
 
 func (t *PodTemplate) addContainers() {
 	spec := t.Spec()
+	if spec.Kind != document.Map {
+		t.Malformed = append(t.Malformed, t.SpecPath)
+		return
+	}
 	total := 0
 	for _, l := range containerLists {
 		total += spec.Get(l.key).Len()
 	}
 	t.Containers = make([]Container, 0, total)
 	for _, l := range containerLists {
-		list := spec.Get(l.key).List()
-		if len(list) == 0 {
+		field := spec.Get(l.key)
+		if field.IsNull() {
 			continue
 		}
 		prefix := document.Key(t.SpecPath, l.key)
-		for i, c := range list {
+		if field.Kind != document.List {
+			t.Malformed = append(t.Malformed, prefix)
+			continue
+		}
+		for i, c := range field.Items {
+			if c.Kind != document.Map {
+				t.Malformed = append(t.Malformed, document.Index(prefix, i))
+				continue
+			}
 			typ := l.typ
 			if typ == Init && c.Get("restartPolicy").Str() == "Always" {
 				typ = Sidecar

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/check"
@@ -51,20 +52,28 @@ type List struct{ entries []*entry }
 //
 // check and reason are required. name is used in errors and warnings.
 func ParseList(name string, text []byte) (*List, error) {
-	docs := document.Parse(text, document.Limits{})
 	l := &List{}
-	for _, d := range docs {
-		if d.Err != nil {
-			return nil, fmt.Errorf("%s: %w", name, d.Err)
+	var matcher check.Matcher
+	for _, d := range document.Parse(text, document.Limits{}) {
+		switch {
+		case d.Err != nil:
+			return nil, fmt.Errorf("%s:%d: %s", name, max(d.Err.Line, 1), d.Err.Msg)
+		case d.Root.IsNull():
+			continue
+		case d.Root.Kind != document.Map:
+			return nil, fmt.Errorf("%s:%d: want a mapping with the key exceptions", name, d.Root.Pos.Line)
 		}
-		for _, f := range d.Root.Map() {
-			if f.Key != "exceptions" || f.Value.Kind != document.List {
-				return nil, fmt.Errorf("%s: line %d: unknown field %q: want exceptions, a list", name, f.Pos.Line, f.Key)
+		for _, f := range d.Root.Fields {
+			if f.Key != "exceptions" {
+				return nil, fmt.Errorf("%s:%d: unknown key %q: want exceptions", name, f.Pos.Line, f.Key)
+			}
+			if !f.Value.IsNull() && f.Value.Kind != document.List {
+				return nil, fmt.Errorf("%s:%d: exceptions: want a list", name, f.Pos.Line)
 			}
 			for _, item := range f.Value.Items {
-				e, err := parseItem(item)
+				e, pos, err := parseItem(item, &matcher)
 				if err != nil {
-					return nil, fmt.Errorf("%s: line %d: %w", name, item.Pos.Line, err)
+					return nil, fmt.Errorf("%s:%d: %w", name, pos.Line, err)
 				}
 				e.where = fmt.Sprintf("%s:%d", name, item.Pos.Line)
 				l.entries = append(l.entries, e)
@@ -74,44 +83,48 @@ func ParseList(name string, text []byte) (*List, error) {
 	return l, nil
 }
 
-func parseItem(item *document.Node) (*entry, error) {
-	e := &entry{by: "file"}
-	for _, f := range item.Map() {
-		switch f.Key {
-		case "check":
-			e.check = f.Value.Str()
-		case "container":
-			e.container = f.Value.Str()
-		case "reason":
-			e.reason = f.Value.Str()
-		case "expires":
-			e.expires = f.Value.Str()
-		case "match":
-			m, err := check.NewMatch(f.Value.Str())
-			if err != nil {
-				return nil, fmt.Errorf("match: %w", err)
-			}
-			e.match = m
+// parseItem reads one exception. matcher compiles its match; without one it may
+// have none. pos is the place of what is wrong.
+func parseItem(item *document.Node, matcher *check.Matcher) (e *entry, pos document.Pos, err error) {
+	e = &entry{by: "file"}
+	fields := map[string]*string{
+		"check": &e.check, "container": &e.container, "reason": &e.reason, "expires": &e.expires,
+	}
+	if item.Kind != document.Map {
+		return nil, item.Pos, fmt.Errorf("want a mapping with check and reason")
+	}
+	for _, f := range item.Fields {
+		if f.Value.Kind != document.String && (fields[f.Key] != nil || f.Key == "match") {
+			return nil, f.Pos, fmt.Errorf("%s: want a string", f.Key)
+		}
+		switch dst := fields[f.Key]; {
+		case dst != nil:
+			*dst = f.Value.Text
+		case f.Key != "match":
+			return nil, f.Pos, fmt.Errorf("unknown key %q: want check, match, container, reason, expires", f.Key)
+		case matcher == nil:
+			return nil, f.Pos, fmt.Errorf("match belongs in a file of exceptions")
 		default:
-			return nil, fmt.Errorf("unknown field %q: want check, match, container, reason, expires", f.Key)
+			if e.match, err = matcher.Compile(f.Value.Text); err != nil {
+				return nil, f.Pos, fmt.Errorf("match: %w", err)
+			}
 		}
 	}
-	return e, e.valid()
+	return e, item.Pos, e.valid()
 }
 
-var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-
 func (e *entry) valid() error {
-	switch {
-	case e.check == "":
+	if e.check == "" {
 		return fmt.Errorf("an exception must name its check")
-	case e.reason == "":
+	}
+	if strings.TrimSpace(e.reason) == "" {
 		return fmt.Errorf("an exception for %s must give a reason", e.check)
-	case e.expires != "" && !datePattern.MatchString(e.expires):
+	}
+	if _, err := time.Parse(time.DateOnly, e.expires); e.expires != "" && err != nil {
 		return fmt.Errorf("expires %q: want a date, YYYY-MM-DD", e.expires)
 	}
 	if _, err := path.Match(e.check, ""); err != nil {
-		return fmt.Errorf("check %q: %w", e.check, err)
+		return fmt.Errorf("check %q: %w: use a name, or * for any run of characters", e.check, err)
 	}
 	return nil
 }
@@ -136,6 +149,13 @@ type Acceptance struct {
 	// Objects are all that was scanned, so that exceptions on objects without a
 	// finding are found too.
 	Objects []*cluster.Object
+	// Checks are the IDs of those that ran, and Known those of all there are: an
+	// exception for one that did not run is not called useless, and one for none
+	// at all is.
+	Checks, Known []string
+	// Partial says that some objects of the files were left out, so that an
+	// exception may be for one of them.
+	Partial bool
 	// Text returns the text of a file in which findings stand, nil when it
 	// cannot be had.
 	Text func(file string) []byte
@@ -246,17 +266,20 @@ func (s *session) mayBeAnnotated(o *cluster.Object) bool {
 
 func (s *session) annotations(o *cluster.Object) []*entry {
 	var list []*entry
-	texts := []*document.Node{o.Root.At("metadata", "annotations").Get(Annotation)}
+	roots := []string{""}
 	for _, t := range cluster.PodTemplates(o) {
 		if t.Path != "" {
-			texts = append(texts, t.Root.At("metadata", "annotations").Get(Annotation))
+			roots = append(roots, t.Path)
 		}
 	}
-	for _, n := range texts {
+	for _, root := range roots {
+		path := document.Key(document.Key(root, "metadata"), "annotations")
+		path = document.Key(path, Annotation)
+		n, _ := o.Root.Find(path)
 		if n == nil {
 			continue
 		}
-		where := o.Locate(`metadata.annotations["` + Annotation + `"]`)
+		where := o.Locate(path)
 		if where.File == "" {
 			where.Path = o.Subject().String()
 		}
@@ -273,10 +296,7 @@ func (s *session) parseAnnotation(text, where string) []*entry {
 	}
 	var out []*entry
 	for _, item := range root.Items {
-		e, err := parseItem(item)
-		if err == nil && e.match != nil {
-			err = fmt.Errorf("match belongs in a file of exceptions")
-		}
+		e, _, err := parseItem(item, nil)
 		if err != nil {
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: annotation %s: %v", where, Annotation, err))
 			continue
@@ -375,10 +395,21 @@ func (s *session) conclude() []string {
 		switch {
 		case s.expired[e]:
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: the exception for %s expired on %s: fix the finding, or renew it", e.where, e.check, e.expires))
-		case !e.used:
+		case e.used:
+		case !e.names(s.Known):
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: no check is called %s: `seawall check list` names them all", e.where, e.check))
+		case e.names(s.Checks) && (!s.Partial || e.by == "annotation"):
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: the exception for %s accepts nothing any more: remove it", e.where, e.check))
 		}
 	}
 	slices.Sort(s.warnings)
 	return slices.Compact(s.warnings)
+}
+
+// names says whether the exception is about one of the checks.
+func (e *entry) names(checks []string) bool {
+	return slices.ContainsFunc(checks, func(id string) bool {
+		ok, err := path.Match(e.check, id)
+		return err == nil && ok
+	})
 }

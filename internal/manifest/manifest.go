@@ -29,7 +29,7 @@ type File struct {
 func Parse(name string, text []byte) File {
 	f := File{Name: name}
 	docs := document.Parse(text, document.Limits{Bytes: MaxFileBytes, Nodes: maxNodes})
-	foreign := 0
+	var foreign []document.Pos
 	for i := range docs {
 		d := &docs[i]
 		switch {
@@ -44,7 +44,7 @@ func Parse(name string, text []byte) File {
 		default:
 			f.Documents++
 			if !f.add(d.Root, text, i, "") {
-				foreign++
+				foreign = append(foreign, d.Root.Pos)
 			}
 		}
 	}
@@ -52,12 +52,18 @@ func Parse(name string, text []byte) File {
 	return f
 }
 
-// skipOthers accounts for documents that are no Kubernetes objects, in a file
-// that has no objects at all. Beside objects they are suspicious, and add has
-// already said so.
-func (f *File) skipOthers(foreign int) {
-	if foreign > 0 && len(f.Objects) == 0 && len(f.Incomplete) == 0 {
+// skipOthers accounts for documents that are no Kubernetes objects: with one
+// line for a file that has no objects at all, and one by one beside objects,
+// where kubectl would refuse the file.
+func (f *File) skipOthers(foreign []document.Pos) {
+	if len(foreign) > 0 && len(f.Objects) == 0 && len(f.Incomplete) == 0 {
 		f.Skipped = append(f.Skipped, seawall.Skipped{File: f.Name, Reason: foreignKind(f.Name)})
+		return
+	}
+	for _, pos := range foreign {
+		f.Skipped = append(f.Skipped, seawall.Skipped{
+			File: f.Name, Reason: fmt.Sprintf("line %d: no Kubernetes object: no apiVersion and kind", pos.Line),
+		})
 	}
 }
 
@@ -66,17 +72,14 @@ func (f *File) skipOthers(foreign int) {
 func (f *File) add(root *document.Node, text []byte, doc int, prefix string) bool {
 	o, ok := cluster.New(root)
 	if !ok {
-		if half := root.Get("apiVersion") != nil || root.Get("kind") != nil; half && root.Get("metadata") != nil {
-			missing := "kind"
-			if root.Get("apiVersion").Str() == "" {
-				missing = "apiVersion"
-			}
-			f.incomplete(root.Pos, "this document looks like a Kubernetes object but has no %s: add it, or the object is not examined", missing)
-		}
-		return false
+		return f.addHalf(root)
 	}
 	items := root.Get("items")
-	if strings.HasSuffix(o.Kind, "List") && items != nil && items.Kind == document.List {
+	if o.Kind == "List" && items != nil && !items.IsNull() && items.Kind != document.List {
+		f.incomplete(items.Pos, "the items of this List are no list: they are not examined")
+		return true
+	}
+	if strings.HasSuffix(o.Kind, "List") && items != nil && (items.Kind == document.List || items.IsNull()) {
 		for i, item := range items.Items {
 			path := document.Index(document.Key(prefix, "items"), i)
 			if !f.add(withType(item, o), text, doc, path) {
@@ -87,6 +90,25 @@ func (f *File) add(root *document.Node, text []byte, doc int, prefix string) boo
 	}
 	o.File, o.Text, o.Doc, o.Prefix = f.Name, text, doc, prefix
 	f.Objects = append(f.Objects, o)
+	return true
+}
+
+// addHalf accounts for a document that has an apiVersion or a kind but not both,
+// or as something else than text. It reports whether it is one.
+func (f *File) addHalf(root *document.Node) bool {
+	half := root.Get("apiVersion") != nil || root.Get("kind") != nil
+	if !half || (root.Get("metadata") == nil && root.Get("spec") == nil) {
+		return false
+	}
+	missing := "kind"
+	if root.Get("apiVersion").Str() == "" {
+		missing = "apiVersion"
+	}
+	fault := "has no " + missing
+	if root.Get(missing) != nil {
+		fault = "its " + missing + " is no text"
+	}
+	f.incomplete(root.Pos, "this document looks like a Kubernetes object but %s: without it the object is not examined", fault)
 	return true
 }
 

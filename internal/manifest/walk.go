@@ -21,48 +21,102 @@ const MaxFileBytes = 64 << 20
 // maxFolderDepth bounds how deep folders are followed.
 const maxFolderDepth = 100
 
+// Place is a file or a folder.
+type Place struct {
+	// Name is as the user named it, with /.
+	Name string
+	// Real is absolute and free of symbolic links: two places are one if their
+	// real paths are equal.
+	Real string
+}
+
 // Tree is what a folder holds: files to read, and folders that are one thing
 // each.
 type Tree struct {
-	// Files are the files to read as manifests, sorted.
-	Files []string
+	// Root is the path that was walked, as the user named it.
+	Root string
+	// Files are the files to read as manifests, sorted by name.
+	Files []Place
 	// Charts and Kustomizations are folders with a Chart.yaml or a
 	// kustomization.yaml. The files of a chart are in no other list; those of a
 	// kustomization are, since only it knows which of them it uses.
-	Charts         []string
-	Kustomizations []string
+	Charts         []Place
+	Kustomizations []Place
 	Incomplete     []seawall.Incomplete
 	Skipped        []seawall.Skipped
 
-	root    string
 	exclude []string
 }
 
 // Walk lists what is in root, but for what a pattern of exclude matches: a
-// file's or folder's name, or its path below root. It follows symbolic links, and reports those that
-// lead back to a folder that they stand in.
+// file's or folder's name, or its path below root. It follows symbolic links,
+// and reports those that lead back to a folder that they stand in. A Chart.yaml
+// or kustomization.yaml as root stands for its folder.
 func Walk(root string, exclude []string) (*Tree, error) {
 	for _, pattern := range exclude {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, fmt.Errorf("exclude %q: %w", pattern, err)
+			return nil, fmt.Errorf("exclude %q: %w: use names, and * for any run of characters", pattern, err)
 		}
 	}
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", root, err)
 	}
-	t := &Tree{root: root, exclude: exclude}
-	if !info.IsDir() {
-		t.Files = append(t.Files, filepath.ToSlash(root))
+	t := &Tree{Root: root, exclude: exclude}
+	real := Real(root)
+	if chart := chartOfTemplates(real); chart != "" {
+		t.fail(root, "holds templates of a chart, which only render with it: scan "+filepath.ToSlash(chart))
 		return t, nil
 	}
-	t.folder(root, nil)
-	slices.Sort(t.Files)
+	folder := Place{filepath.ToSlash(filepath.Dir(root)), filepath.Dir(real)}
+	switch {
+	case info.IsDir():
+		t.folder(root, real, nil)
+	case filepath.Base(root) == chartFile:
+		t.Charts = append(t.Charts, folder)
+	case IsKustomization(root):
+		t.Kustomizations = append(t.Kustomizations, folder)
+	default:
+		t.Files = append(t.Files, Place{filepath.ToSlash(root), real})
+	}
+	slices.SortFunc(t.Files, func(a, b Place) int { return strings.Compare(a.Name, b.Name) })
 	return t, nil
 }
 
-// folder lists one folder. above are the real paths of the folders around it.
-func (t *Tree) folder(dir string, above []os.FileInfo) {
+// Real returns the absolute path of a file without symbolic links. A file that
+// does not exist has the path that it would have.
+func Real(name string) string {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return filepath.Clean(name)
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return abs
+	}
+	return real
+}
+
+const chartFile = "Chart.yaml"
+
+// chartOfTemplates returns the folder of the chart whose templates folder a
+// path is or stands in, else "".
+func chartOfTemplates(real string) string {
+	for dir := real; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		chart := filepath.Dir(dir)
+		if filepath.Base(dir) != "templates" {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(chart, chartFile)); err == nil && info.Mode().IsRegular() {
+			return chart
+		}
+	}
+	return ""
+}
+
+// folder lists one folder, which really is at real. above are the folders around
+// it.
+func (t *Tree) folder(dir, real string, above []os.FileInfo) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		t.unreadable(dir, err)
@@ -83,23 +137,24 @@ func (t *Tree) folder(dir string, above []os.FileInfo) {
 		t.unreadable(dir, err)
 		return
 	}
-	if hasFile(entries, "Chart.yaml") {
-		t.Charts = append(t.Charts, filepath.ToSlash(dir))
+	here := Place{filepath.ToSlash(dir), real}
+	if hasFile(entries, chartFile) {
+		t.Charts = append(t.Charts, here)
 		return
 	}
 	for _, name := range kustomizationFiles {
 		if hasFile(entries, name) {
-			t.Kustomizations = append(t.Kustomizations, filepath.ToSlash(dir))
+			t.Kustomizations = append(t.Kustomizations, here)
 			break
 		}
 	}
 	above = append(slices.Clip(above), info)
 	for _, e := range entries {
-		t.entry(filepath.Join(dir, e.Name()), e, above)
+		t.entry(filepath.Join(dir, e.Name()), filepath.Join(real, e.Name()), e, above)
 	}
 }
 
-func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
+func (t *Tree) entry(name, real string, e fs.DirEntry, above []os.FileInfo) {
 	if t.excluded(name) {
 		t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "left out by --exclude"})
 		return
@@ -113,7 +168,7 @@ func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
 			}
 			return
 		}
-		mode = info.Mode().Type()
+		mode, real = info.Mode().Type(), Real(name)
 	}
 	switch {
 	case mode.IsDir() && skippedFolders[e.Name()]:
@@ -121,17 +176,17 @@ func (t *Tree) entry(name string, e fs.DirEntry, above []os.FileInfo) {
 			t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "a folder of other projects' code"})
 		}
 	case mode.IsDir():
-		t.folder(name, above)
+		t.folder(name, real, above)
 	case !isManifestName(name):
 	case !mode.IsRegular():
 		t.fail(name, "no regular file: not read")
 	default:
-		t.Files = append(t.Files, filepath.ToSlash(name))
+		t.Files = append(t.Files, Place{filepath.ToSlash(name), real})
 	}
 }
 
 func (t *Tree) excluded(name string) bool {
-	rel, err := filepath.Rel(t.root, name)
+	rel, err := filepath.Rel(t.Root, name)
 	if err != nil {
 		return false
 	}

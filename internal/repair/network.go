@@ -2,12 +2,16 @@ package repair
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
+	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/scan"
 )
 
@@ -71,7 +75,12 @@ func (r *repairer) denyByDefault(s *scan.Result) bool {
 		if o.Kind == "Namespace" {
 			namespace = o.Name
 		}
-		name := path.Join(path.Dir(o.File), strings.TrimSuffix("default-deny-"+namespace, "-")+".yaml")
+		if namespace != "" && !dnsLabel.MatchString(namespace) {
+			r.refused[key(f)] = fmt.Sprintf("%q is no name of a namespace", namespace)
+			continue
+		}
+		name := denyFile(o.File, namespace)
+		r.denies[key(f)] = name
 		if r.files[name] != nil {
 			continue
 		}
@@ -80,7 +89,7 @@ func (r *repairer) denyByDefault(s *scan.Result) bool {
 			continue
 		}
 		var text bytes.Buffer
-		if err := denyTemplate.Execute(&text, namespace); err != nil {
+		if err := denyTemplate.Execute(&text, scalar(namespace)); err != nil {
 			r.refuse(f, err)
 			continue
 		}
@@ -89,4 +98,24 @@ func (r *repairer) denyByDefault(s *scan.Result) bool {
 		planned = true
 	}
 	return planned
+}
+
+// dnsLabel is what the API server takes as the name of a namespace. Here it
+// becomes part of a file's name.
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// denyFile is the file for the default-deny policies of a namespace, beside one
+// that uses it.
+func denyFile(beside, namespace string) string {
+	return path.Join(path.Dir(beside), strings.TrimSuffix("default-deny-"+namespace, "-")+".yaml")
+}
+
+// scalar is a name as YAML writes it: quoted where it would be something else
+// than text, such as 123 or on.
+func scalar(name string) string {
+	docs := document.Parse([]byte(name), document.Limits{})
+	if len(docs) == 1 && docs[0].Err == nil && docs[0].Root.Str() != name {
+		return strconv.Quote(name)
+	}
+	return name
 }

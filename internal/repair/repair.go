@@ -51,7 +51,7 @@ const maxPasses = 5
 
 // Run plans all changes.
 func Run(ctx context.Context, o scan.Options) (*Result, error) {
-	r := &repairer{options: o, files: map[string]*File{}, refused: map[string]string{}}
+	r := &repairer{options: o, files: map[string]*File{}, refused: map[string]string{}, denies: map[string]string{}}
 	r.options.Overlay = map[string][]byte{}
 	first, err := scan.Run(ctx, r.options)
 	if err != nil {
@@ -74,6 +74,7 @@ type repairer struct {
 	options scan.Options
 	files   map[string]*File
 	refused map[string]string // finding ID and place: why not
+	denies  map[string]string // likewise: the file of policies that answers it
 }
 
 // pass applies the fixes of one scan and reports whether anything changed.
@@ -153,7 +154,11 @@ func (r *repairer) result(first, last *scan.Result) *Result {
 		switch {
 		case f.Suppressed != nil:
 		case !still[key(&f)]:
-			if file := r.files[o.File]; file != nil {
+			name := o.File
+			if deny := r.denies[key(&f)]; deny != "" {
+				name = deny
+			}
+			if file := r.files[name]; file != nil {
 				file.Fixed = append(file.Fixed, f)
 			}
 		case len(f.Fix) == 0:

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/check"
@@ -19,19 +18,15 @@ type Choice struct {
 	Severity seawall.Severity
 	// Frameworks restrict the checks to those that decide a control of one.
 	Frameworks []check.Framework
-	// Enable and Disable come from the configuration, by check ID.
+	// Enable and Disable name checks by glob too: those to run though they are
+	// off by default, and those not to run at all.
 	Enable, Disable []string
 }
 
 // choose returns the rules that run, in the order given.
 func (c *Choice) choose(rules []*check.Rule) ([]*check.Rule, error) {
 	for _, glob := range c.Globs {
-		if err := named(rules, glob); err != nil {
-			return nil, err
-		}
-	}
-	for _, id := range slices.Concat(c.Enable, c.Disable) {
-		if err := named(rules, id); err != nil {
+		if err := Named(rules, glob); err != nil {
 			return nil, err
 		}
 	}
@@ -54,14 +49,18 @@ func (c *Choice) choose(rules []*check.Rule) ([]*check.Rule, error) {
 
 func (c *Choice) runs(r *check.Rule, inFramework map[string]bool) bool {
 	switch {
-	case r.Severity < c.Severity, slices.Contains(c.Disable, r.ID):
+	case r.Severity < c.Severity, among(c.Disable, r.ID):
 		return false
 	case len(c.Frameworks) > 0 && !inFramework[r.ID]:
 		return false
 	case len(c.Globs) > 0:
-		return slices.ContainsFunc(c.Globs, func(g string) bool { return matches(g, r.ID) })
+		return among(c.Globs, r.ID)
 	}
-	return !r.Off || len(c.Frameworks) > 0 || slices.Contains(c.Enable, r.ID)
+	return !r.Off || len(c.Frameworks) > 0 || among(c.Enable, r.ID)
+}
+
+func among(globs []string, id string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool { return matches(g, id) })
 }
 
 func matches(glob, id string) bool {
@@ -69,22 +68,15 @@ func matches(glob, id string) bool {
 	return err == nil && ok
 }
 
-// named refuses a name that no check has: a typo must not switch a check off.
-func named(rules []*check.Rule, glob string) error {
+// Named refuses a name that no check has: a typo must not switch a check off.
+func Named(rules []*check.Rule, glob string) error {
 	if _, err := path.Match(glob, ""); err != nil {
 		return fmt.Errorf("check %q: %w: use a name, or * for any run of characters", glob, err)
 	}
-	best := ""
 	for _, r := range rules {
 		if matches(glob, r.ID) {
 			return nil
 		}
-		if best == "" && (strings.Contains(r.ID, glob) || strings.HasPrefix(glob, r.ID)) {
-			best = ": did you mean " + r.ID + "?"
-		}
 	}
-	if best == "" {
-		best = ": `seawall check list` names them all"
-	}
-	return fmt.Errorf("no check is called %q%s", glob, best)
+	return fmt.Errorf("no check is called %q%s", glob, check.Similar(rules, glob))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,88 +26,142 @@ import (
 // each cluster as one of its own.
 func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report, error) {
 	report := &seawall.Report{Version: o.Version, Targets: o.Targets, Findings: []seawall.Finding{}}
-	var objects []*cluster.Object
-	var snaps []*cluster.Snapshot
-	for _, name := range o.Targets {
-		t, err := parseTarget(name)
-		if err != nil {
-			return nil, nil, err
-		}
+	targets, err := parseTargets(o.Targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := reader{options: o, coverage: &report.Coverage, seen: map[string]bool{}}
+	for _, t := range targets {
 		switch t.kind {
 		case liveCluster:
 			live, err := readClusters(ctx, o, t)
 			if err != nil {
 				return nil, nil, err
 			}
-			snaps = append(snaps, live...)
+			r.snaps = append(r.snaps, live...)
 		case snapshotFile:
 			snap, err := readArchive(o, t)
 			if err != nil {
 				return nil, nil, err
 			}
-			snaps = append(snaps, snap)
+			r.snaps = append(r.snaps, snap)
 		case stdin:
-			objects = addFile(objects, manifest.ReadFrom(t.arg, o.Stdin), &report.Coverage)
+			r.file(manifest.ReadFrom(t.arg, o.Stdin))
 		case chart:
-			objects = addChart(ctx, o, objects, t.arg, &report.Coverage)
+			r.chart(ctx, manifest.Place{Name: t.arg, Real: manifest.Real(t.arg)})
 		case files:
-			if objects, err = addTree(ctx, o, objects, t.arg, &report.Coverage); err != nil {
-				return nil, nil, err
+			tree, err := manifest.Walk(t.arg, o.Exclude)
+			if err != nil {
+				return nil, nil, err //nolint:wrapcheck // it names the folder already
 			}
+			r.trees = append(r.trees, tree)
 		}
 	}
+	if err := r.readTrees(ctx); err != nil {
+		return nil, nil, err
+	}
 	if o.Namespace != "" {
-		objects = slices.DeleteFunc(objects, func(obj *cluster.Object) bool {
-			return obj.Namespace != "" && obj.Namespace != o.Namespace
-		})
+		if r.objects, err = inNamespace(r.objects, o.Namespace); err != nil {
+			return nil, nil, err
+		}
 	}
-	if len(objects) > 0 {
-		snaps = append(snaps, cluster.NewSnapshot(objects))
+	if len(r.objects) > 0 {
+		r.snaps = append(r.snaps, cluster.NewSnapshot(r.objects))
 	}
-	for _, s := range snaps {
+	for _, s := range r.snaps {
 		report.Coverage.Objects += len(s.Objects)
 		report.Coverage.Incomplete = append(report.Coverage.Incomplete, s.Incomplete...)
 		if s.Version != "" {
 			report.Coverage.Documents += len(s.Objects)
 		}
 	}
-	return snaps, report, nil
+	return r.snaps, report, nil
 }
 
-func addFile(objects []*cluster.Object, f manifest.File, c *seawall.Coverage) []*cluster.Object {
-	c.Documents += f.Documents
-	c.Incomplete = append(c.Incomplete, f.Incomplete...)
-	c.Skipped = append(c.Skipped, f.Skipped...)
-	return append(objects, f.Objects...)
+// inNamespace keeps the objects of one namespace, and those that name none. A
+// namespace that no object is in is a slip of the user.
+func inNamespace(objects []*cluster.Object, namespace string) ([]*cluster.Object, error) {
+	others, named := map[string]bool{}, false
+	var kept []*cluster.Object
+	for _, o := range objects {
+		ns := o.Namespace
+		if o.Kind == "Namespace" && o.Group() == "" {
+			ns = o.Name
+		}
+		switch ns {
+		case namespace:
+			named = true
+			kept = append(kept, o)
+		case "":
+			kept = append(kept, o)
+		default:
+			others[ns] = true
+		}
+	}
+	if !named && len(others) > 0 {
+		return nil, fmt.Errorf("%w: no object is in namespace %q: there are %s",
+			ErrNothing, namespace, strings.Join(slices.Sorted(maps.Keys(others)), ", "))
+	}
+	return kept, nil
 }
 
-// addTree reads a file or a folder: charts and kustomizations as what they are
+// reader gathers what the targets hold.
+type reader struct {
+	options  *Options
+	coverage *seawall.Coverage
+	snaps    []*cluster.Snapshot
+	objects  []*cluster.Object
+	trees    []*manifest.Tree
+	// seen are the real paths of what was read or is part of something that was:
+	// targets may overlap, and links lead to one file twice.
+	seen map[string]bool
+}
+
+func (r *reader) file(f manifest.File) {
+	r.coverage.Documents += f.Documents
+	r.coverage.Incomplete = append(r.coverage.Incomplete, f.Incomplete...)
+	r.coverage.Skipped = append(r.coverage.Skipped, f.Skipped...)
+	r.objects = append(r.objects, f.Objects...)
+}
+
+// once says whether a path comes for the first time.
+func (r *reader) once(real string) bool {
+	if r.seen[real] {
+		return false
+	}
+	r.seen[real] = true
+	return true
+}
+
+// readTrees reads files and folders: charts and kustomizations as what they are
 // made to, and the files that neither uses as they stand.
-func addTree(ctx context.Context, o *Options, objects []*cluster.Object, root string, c *seawall.Coverage) ([]*cluster.Object, error) {
-	tree, err := manifest.Walk(root, o.Exclude)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the folder already
+func (r *reader) readTrees(ctx context.Context) error {
+	var kustomizations []manifest.Place
+	for _, tree := range r.trees {
+		r.coverage.Incomplete = append(r.coverage.Incomplete, tree.Incomplete...)
+		r.coverage.Skipped = append(r.coverage.Skipped, tree.Skipped...)
+		for _, dir := range tree.Charts {
+			r.chart(ctx, dir)
+		}
+		kustomizations = append(kustomizations, tree.Kustomizations...)
 	}
-	c.Incomplete = append(c.Incomplete, tree.Incomplete...)
-	c.Skipped = append(c.Skipped, tree.Skipped...)
-	for _, dir := range tree.Charts {
-		objects = addChart(ctx, o, objects, dir, c)
-	}
-	used := map[string]bool{}
-	objects = addKustomizations(ctx, objects, tree.Kustomizations, used, c)
+	r.kustomizations(ctx, kustomizations)
 
 	var names []string
-	for _, name := range withOverlay(tree.Files, root, o.Overlay) {
-		if !used[clean(name)] && !manifest.IsKustomization(name) {
-			names = append(names, name)
+	for _, tree := range r.trees {
+		for _, file := range tree.Files {
+			if !manifest.IsKustomization(file.Name) && r.once(file.Real) {
+				names = append(names, file.Name)
+			}
 		}
+		names = append(names, r.onlyInOverlay(tree.Root)...)
 	}
 	read := make([]manifest.File, len(names))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range names {
 		group.Go(func() error {
-			if text, ok := o.Overlay[names[i]]; ok {
+			if text, ok := r.options.Overlay[names[i]]; ok {
 				read[i] = manifest.Parse(names[i], text)
 			} else {
 				read[i] = manifest.Read(names[i])
@@ -115,80 +170,105 @@ func addTree(ctx context.Context, o *Options, objects []*cluster.Object, root st
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", root, err)
+		return fmt.Errorf("reading files: %w", err)
 	}
 	for i := range read {
-		objects = addFile(objects, read[i], c)
+		r.file(read[i])
 	}
-	return objects, nil
+	return nil
 }
 
-// withOverlay adds the files that exist only in the overlay and belong to the
-// target: those below the folder, or beside the file.
-func withOverlay(names []string, root string, overlay map[string][]byte) []string {
-	dir := clean(root)
-	if len(names) == 1 && clean(names[0]) == dir {
-		dir = clean(filepath.Dir(root))
-	}
-	known := map[string]bool{}
-	for _, name := range names {
-		known[name] = true
+// onlyInOverlay returns the files that exist only in the overlay and belong to
+// the target: those below the folder, or beside the file.
+func (r *reader) onlyInOverlay(root string) []string {
+	dir := manifest.Real(root)
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
+		dir = filepath.Dir(dir)
 	}
 	var added []string
-	for name := range overlay {
-		if !known[name] && (dir == "." || strings.HasPrefix(clean(name), dir+"/")) {
-			if _, err := os.Lstat(name); err != nil {
-				added = append(added, name)
+	for _, name := range slices.Sorted(maps.Keys(r.options.Overlay)) {
+		real := filepath.Join(manifest.Real(filepath.Dir(name)), filepath.Base(name))
+		below, err := filepath.Rel(dir, real)
+		if err != nil || !filepath.IsLocal(below) {
+			continue
+		}
+		if _, err := os.Lstat(name); err != nil && r.once(real) {
+			added = append(added, name)
+		}
+	}
+	return added
+}
+
+// chart renders a Helm chart.
+func (r *reader) chart(ctx context.Context, place manifest.Place) {
+	if !r.once(place.Real) {
+		return
+	}
+	r.options.Progress("rendering "+place.Name, 0, 0)
+	result, err := helm.Render(ctx, place.Name, r.options.Helm)
+	if err != nil {
+		r.coverage.Incomplete = append(r.coverage.Incomplete, seawall.Incomplete{
+			Location: seawall.Location{File: place.Name}, Reason: err.Error(),
+		})
+	}
+	r.coverage.Documents += result.Documents
+	r.coverage.Incomplete = append(r.coverage.Incomplete, result.Incomplete...)
+	r.coverage.Skipped = append(r.coverage.Skipped, result.Skipped...)
+	r.objects = append(r.objects, result.Objects...)
+}
+
+// kustomizations builds the kustomizations that no other one builds on, and
+// notes the files that any of them uses: those are parts, not objects.
+func (r *reader) kustomizations(ctx context.Context, dirs []manifest.Place) {
+	uses := make([][]string, len(dirs))
+	isBase := map[string]bool{}
+	for i, dir := range dirs {
+		if !r.once(dir.Real) {
+			continue
+		}
+		uses[i] = kustomize.Referenced(dir.Real)
+		for _, name := range uses[i] {
+			r.seen[name] = true
+			if base := filepath.Dir(name); manifest.IsKustomization(name) && base != dir.Real {
+				isBase[base] = true
 			}
 		}
 	}
-	slices.Sort(added)
-	return append(names, added...)
+	covered := map[string]bool{}
+	build := func(i int) {
+		if covered[dirs[i].Real] {
+			return
+		}
+		covered[dirs[i].Real] = true
+		for _, name := range uses[i] {
+			covered[filepath.Dir(name)] = covered[filepath.Dir(name)] || manifest.IsKustomization(name)
+		}
+		r.kustomization(ctx, dirs[i].Name)
+	}
+	for i := range dirs {
+		if !isBase[dirs[i].Real] {
+			build(i)
+		}
+	}
+	// What is left builds on itself in a circle; building it says so.
+	for i := range dirs {
+		build(i)
+	}
+}
+
+func (r *reader) kustomization(ctx context.Context, dir string) {
+	result, err := kustomize.Build(ctx, dir, kustomize.Options{})
+	if err != nil {
+		r.coverage.Incomplete = append(r.coverage.Incomplete, seawall.Incomplete{
+			Location: seawall.Location{File: clean(dir)}, Reason: err.Error(),
+		})
+	}
+	r.coverage.Documents += result.Documents
+	r.coverage.Incomplete = append(r.coverage.Incomplete, result.Incomplete...)
+	r.objects = append(r.objects, result.Objects...)
 }
 
 func clean(name string) string { return filepath.ToSlash(filepath.Clean(name)) }
-
-// addChart renders a Helm chart.
-func addChart(ctx context.Context, o *Options, objects []*cluster.Object, path string, c *seawall.Coverage) []*cluster.Object {
-	o.Progress("rendering "+path, 0, 0)
-	result, err := helm.Render(ctx, path, o.Helm)
-	if err != nil {
-		c.Incomplete = append(c.Incomplete, seawall.Incomplete{
-			Location: seawall.Location{File: clean(path)}, Reason: err.Error(),
-		})
-	}
-	c.Documents += result.Documents
-	c.Incomplete = append(c.Incomplete, result.Incomplete...)
-	c.Skipped = append(c.Skipped, result.Skipped...)
-	return append(objects, result.Objects...)
-}
-
-// addKustomizations builds the kustomizations that no other one builds on, and
-// notes the files that any of them uses: those are parts, not objects.
-func addKustomizations(ctx context.Context, objects []*cluster.Object, dirs []string, used map[string]bool, c *seawall.Coverage) []*cluster.Object {
-	built := map[string]bool{}
-	for _, dir := range dirs {
-		for _, name := range kustomize.Referenced(dir) {
-			built[clean(name)] = true
-			used[clean(name)] = true
-		}
-	}
-	for _, dir := range dirs {
-		if built[clean(dir)] {
-			continue
-		}
-		result, err := kustomize.Build(ctx, dir, kustomize.Options{})
-		if err != nil {
-			c.Incomplete = append(c.Incomplete, seawall.Incomplete{
-				Location: seawall.Location{File: clean(dir)}, Reason: err.Error(),
-			})
-		}
-		c.Documents += result.Documents
-		c.Incomplete = append(c.Incomplete, result.Incomplete...)
-		objects = append(objects, result.Objects...)
-	}
-	return objects
-}
 
 // readClusters reads a live cluster, or those of all contexts.
 func readClusters(ctx context.Context, o *Options, t target) ([]*cluster.Snapshot, error) {
@@ -246,9 +326,10 @@ func readArchive(o *Options, t target) (*cluster.Snapshot, error) {
 	if o.Namespace == "" {
 		return snap, nil
 	}
-	kept := slices.DeleteFunc(slices.Clone(snap.Objects), func(obj *cluster.Object) bool {
-		return obj.Namespace != "" && obj.Namespace != o.Namespace
-	})
+	kept, err := inNamespace(snap.Objects, o.Namespace)
+	if err != nil {
+		return nil, err
+	}
 	part := cluster.NewSnapshot(kept)
 	part.Version, part.Incomplete = snap.Version, snap.Incomplete
 	return part, nil

@@ -10,6 +10,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,6 +67,8 @@ type Result struct {
 	*seawall.Report
 	// Objects holds the object of each finding, in the same order.
 	Objects []*cluster.Object
+	// Checks are the IDs of the checks that ran.
+	Checks []string
 	// Snapshots are what was scanned.
 	Snapshots []*cluster.Snapshot
 }
@@ -86,40 +89,38 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	if report.Coverage.Documents == 0 && report.Coverage.Objects == 0 &&
 		len(report.Coverage.Incomplete) == 0 && len(report.Coverage.Skipped) == 0 {
-		return nil, fmt.Errorf("%w: no YAML or JSON file, chart or kustomization in %v", ErrNothing, o.Targets)
+		return nil, fmt.Errorf("%w: no YAML or JSON file, chart or kustomization in %s", ErrNothing, strings.Join(o.Targets, ", "))
 	}
-	result := &Result{Report: report, Snapshots: snaps}
+	result := &Result{Report: report, Snapshots: snaps, Checks: ids(rules)}
 	for _, snap := range snaps {
 		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {
 			return nil, err
 		}
 	}
 	report.Coverage.NotEvaluated = unmet(rules)
-	acceptance := exception.Acceptance{List: o.Exceptions, Today: o.Today, Text: newSources(snaps).text}
+	acceptance := exception.Acceptance{
+		List: o.Exceptions, Today: o.Today, Text: newSources(snaps).text,
+		Checks: ids(rules), Known: ids(o.Rules), Partial: o.Namespace != "",
+	}
 	for _, snap := range snaps {
 		acceptance.Objects = append(acceptance.Objects, snap.Objects...)
 	}
+	result.distinct()
 	report.Warnings = append(report.Warnings, acceptance.Apply(report.Findings, result.Objects)...)
+	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
 	result.drop(o.Choice.Severity)
 	for i := range report.Findings {
 		report.Summary.Add(&report.Findings[i])
 	}
-	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
 	return result, nil
 }
 
-// drop takes out findings below a severity: a check across objects may judge
-// one of its findings to be less than it says of itself.
-func (r *Result) drop(below seawall.Severity) {
-	kept := 0
-	for i := range r.Findings {
-		if r.Findings[i].Severity >= below {
-			r.Findings[kept], r.Objects[kept] = r.Findings[i], r.Objects[i]
-			kept++
-		}
+func ids(rules []*check.Rule) []string {
+	out := make([]string, len(rules))
+	for i, r := range rules {
+		out[i] = r.ID
 	}
-	clear(r.Findings[kept:])
-	r.Findings, r.Objects = r.Findings[:kept], r.Objects[:kept]
+	return out
 }
 
 // unmet lists the rules that need more than objects.
@@ -149,56 +150,81 @@ func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *c
 		return err //nolint:wrapcheck // it names the check already
 	}
 	embeds := embedding(snap)
-	chunks := (len(snap.Objects) + chunk - 1) / chunk
-	funcs := set.Funcs()
-	results := make([]check.Result, chunks+len(funcs))
 	examined := make([]bool, len(snap.Objects))
-
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, id := range funcs {
-		group.Go(func() error {
-			set.Across(id, snap, &results[chunks+i])
-			return ctx.Err()
-		})
+	chunks := (len(snap.Objects) + chunk - 1) / chunk
+	err = result.gather(ctx, chunks, func(c int, out *check.Result) {
+		end := min((c+1)*chunk, len(snap.Objects))
+		for i := c * chunk; i < end; i++ {
+			obj := snap.Objects[i]
+			// A pod is judged, and counts as examined, with its workload.
+			examined[i] = snap.Represented(obj) || set.Object(obj, embeds[obj], out)
+		}
+		o.Progress("judging", end, len(snap.Objects))
+	})
+	if err != nil {
+		return err
 	}
-	for c := range chunks {
-		group.Go(func() error {
-			for i := c * chunk; i < min((c+1)*chunk, len(snap.Objects)); i++ {
-				obj := snap.Objects[i]
-				examined[i] = set.Object(obj, embeds[obj], &results[c])
-			}
-			o.Progress("judging", min((c+1)*chunk, len(snap.Objects)), len(snap.Objects))
-			return ctx.Err()
-		})
+	funcs := set.Funcs()
+	err = result.gather(ctx, len(funcs), func(i int, out *check.Result) { set.Across(funcs[i], snap, out) })
+	if err != nil {
+		return err
 	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("judging: %w", err)
-	}
-	result.gather(results)
 	count(rules, snap, examined, embeds, &result.Coverage)
 	return nil
 }
 
-// gather moves results into the report, letting go of each as it goes: a large
-// scan has hundreds of thousands of findings.
-func (r *Result) gather(parts []check.Result) {
-	total := 0
-	for i := range parts {
-		total += len(parts[i].Findings)
-	}
-	r.Findings, r.Objects = slices.Grow(r.Findings, total), slices.Grow(r.Objects, total)
+// wave is how many tasks of each core run before their results are taken over:
+// enough to keep all cores busy, few enough that what is in flight stays small.
+const wave = 16
+
+// gather runs n tasks on all cores and takes their results over in the order of
+// the tasks, wave by wave. The buffers of a wave serve the next one: a large
+// scan has hundreds of thousands of findings, and they should exist once.
+func (r *Result) gather(ctx context.Context, n int, task func(i int, out *check.Result)) error {
+	cores := runtime.GOMAXPROCS(0)
+	parts := make([]check.Result, min(n, wave*cores))
 	seen := map[seawall.Incomplete]bool{}
-	for i := range parts {
-		r.Findings = append(r.Findings, parts[i].Findings...)
-		r.Objects = append(r.Objects, parts[i].Objects...)
-		for _, hole := range parts[i].Incomplete {
-			if !seen[hole] {
-				seen[hole] = true
-				r.Coverage.Incomplete = append(r.Coverage.Incomplete, hole)
-			}
+	for start := 0; start < n; start += len(parts) {
+		running := min(len(parts), n-start)
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(cores)
+		for i := range running {
+			group.Go(func() error {
+				task(start+i, &parts[i])
+				return ctx.Err()
+			})
 		}
-		parts[i] = check.Result{}
+		if err := group.Wait(); err != nil {
+			return fmt.Errorf("judging: %w", err)
+		}
+		before := len(r.Findings)
+		for i := range running {
+			r.take(&parts[i], seen)
+		}
+		r.expect((len(r.Findings) - before) * (n - start - running) / running)
+	}
+	return nil
+}
+
+// take moves the results of one task into the report.
+func (r *Result) take(part *check.Result, seen map[seawall.Incomplete]bool) {
+	r.Findings = append(r.Findings, part.Findings...)
+	r.Objects = append(r.Objects, part.Objects...)
+	for _, hole := range part.Incomplete {
+		if !seen[hole] {
+			seen[hole] = true
+			r.Coverage.Incomplete = append(r.Coverage.Incomplete, hole)
+		}
+	}
+	part.Findings, part.Objects, part.Incomplete = part.Findings[:0], part.Objects[:0], part.Incomplete[:0]
+}
+
+// expect makes room for n more findings and a few, so that the list need not be
+// copied as it grows.
+func (r *Result) expect(n int) {
+	if n > cap(r.Findings)-len(r.Findings) {
+		r.Findings = slices.Grow(r.Findings, n+n/8)
+		r.Objects = slices.Grow(r.Objects, n+n/8)
 	}
 }
 
@@ -216,7 +242,7 @@ func count(rules []*check.Rule, snap *cluster.Snapshot, examined []bool, embeds 
 	byKind := map[string]bool{}
 	for i, obj := range snap.Objects {
 		gvk := obj.GVK()
-		yes := examined[i] || snap.Controller(obj) != nil
+		yes := examined[i]
 		if !yes {
 			kind := fmt.Sprint(gvk, len(embeds[obj]) > 0)
 			known, ok := byKind[kind]

@@ -2,10 +2,12 @@ package scan
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +31,23 @@ type target struct {
 
 // laterTargets are kinds of target that the contract names and this version
 // does not read yet.
-var laterTargets = []string{"image:", "oci:", "archive:", "rootfs:", "cloud:", "node:"}
+var laterTargets = []string{"image", "oci", "archive", "rootfs", "cloud", "node"}
+
+// parseTargets tells what the targets are, and leaves out those that name what
+// an earlier one names.
+func parseTargets(names []string) ([]target, error) {
+	var out []target
+	for _, name := range names {
+		t, err := parseTarget(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(out, func(other target) bool { return other.kind == t.kind && other.arg == t.arg }) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
 
 // parseTarget tells what a target is, by its prefix or by its content.
 func parseTarget(name string) (target, error) {
@@ -43,13 +61,17 @@ func parseTarget(name string) (target, error) {
 	case strings.HasPrefix(name, "snapshot:"):
 		return target{snapshotFile, name, strings.TrimPrefix(name, "snapshot:")}, nil
 	}
-	for _, prefix := range laterTargets {
-		if strings.HasPrefix(name, prefix) {
-			return target{}, fmt.Errorf("target %q: this version cannot scan %s targets: it scans paths, -, cluster[:CONTEXT] and snapshot:FILE", name, strings.TrimSuffix(prefix, ":"))
+	info, err := os.Stat(name)
+	for _, later := range laterTargets {
+		if strings.HasPrefix(name, later+":") || (name == "node" && err != nil) {
+			return target{}, fmt.Errorf("target %q: this version cannot scan %s targets: it scans paths, -, cluster[:CONTEXT] and snapshot:FILE", name, later)
 		}
 	}
-	info, err := os.Stat(name)
 	if err != nil {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err // the target is named already
+		}
 		return target{}, fmt.Errorf("target %q: %w: name a file, a folder, -, cluster[:CONTEXT] or snapshot:FILE", name, err)
 	}
 	if info.Mode().IsRegular() {
@@ -86,10 +108,4 @@ func sniff(name string) (kind, error) {
 		return chart, nil
 	}
 	return files, nil
-}
-
-// isChartFolder says whether a folder is a Helm chart.
-func isChartFolder(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "Chart.yaml"))
-	return err == nil
 }
