@@ -106,15 +106,15 @@ func incompleteQuota(in *check.Input) {
 	}
 }
 
-// defaultUsed reports objects in the namespace default, and those in plain files
-// that name none.
+// defaultUsed reports objects in the namespace default, and workloads in plain
+// files that name none: what goes with them would only repeat it.
 func defaultUsed(in *check.Input) {
 	for _, o := range in.Snapshot.Objects {
 		switch {
 		case !livesInNamespace(o), o.Namespace != "" && o.Namespace != "default", isKubernetesOwn(o), in.Snapshot.Controller(o) != nil:
 		case o.Namespace == "default":
 			in.Report(check.Hit{Object: o, Path: "metadata.namespace", Message: "lives in the namespace default"})
-		case o.Place == nil && !in.Snapshot.Whole:
+		case o.Place == nil && !in.Snapshot.Whole && len(cluster.PodTemplates(o)) > 0:
 			in.Report(check.Hit{Object: o, Path: "metadata", Message: "names no namespace: it goes to default unless whoever applies it says otherwise"})
 		}
 	}

@@ -216,7 +216,11 @@ func monitored(byNamespace map[string][]*cluster.Object, o *cluster.Object, sel 
 		}
 	}
 	where := o.Root.At("spec", "namespaceSelector")
-	if every, _ := where.Get("any").Bool(); every {
+	every, _ := where.Get("any").Bool()
+	if (every || holds(where.Get("matchNames"), "default")) && sel.Matches(apiServerLabels()) {
+		return true, true
+	}
+	if every {
 		for _, list := range byNamespace {
 			look(list)
 		}
@@ -230,6 +234,24 @@ func monitored(byNamespace map[string][]*cluster.Object, o *cluster.Object, sel 
 		look(byNamespace[n.Str()])
 	}
 	return seen, found
+}
+
+// apiServerLabels are those of the Service kubernetes in default, which every API
+// server makes for itself.
+func apiServerLabels() *document.Node {
+	text := func(s string) *document.Node { return &document.Node{Kind: document.String, Text: s} }
+	return &document.Node{Kind: document.Map, Fields: []document.Field{
+		{Key: "component", Value: text("apiserver")}, {Key: "provider", Value: text("kubernetes")},
+	}}
+}
+
+func holds(list *document.Node, want string) bool {
+	for _, n := range list.List() {
+		if n.Str() == want {
+			return true
+		}
+	}
+	return false
 }
 
 func namespaceOf(o *cluster.Object) string {
