@@ -110,8 +110,13 @@ func missingAccount(in *check.Input) {
 		if name == "default" || lookup(in, "ServiceAccount", t, name) != nil {
 			continue
 		}
-		if !in.Snapshot.Whole && !holdsKind(in, "ServiceAccount", t.Namespace()) {
+		switch absence(in, "ServiceAccount", t.Namespace()) {
+		case unsaid:
 			continue
+		case unread:
+			in.Unknown(t.Object, fmt.Sprintf("whether service account %s exists is unknown: not all of the cluster was read", name))
+			continue
+		case certain:
 		}
 		path := document.Key(t.SpecPath, "serviceAccountName")
 		if t.Spec().Get("serviceAccountName").Str() == "" {

@@ -33,18 +33,23 @@ func envReference(in *check.Input, t *cluster.PodTemplate, c *cluster.Container,
 		return
 	}
 	hit := check.Hit{Object: t.Object, Container: c.Name(), Image: c.Image()}
-	o := lookup(in, kind, t, name)
-	switch {
-	case o == nil && (in.Snapshot.Whole || holdsKind(in, kind, t.Namespace())):
-		hit.Path = document.Key(path, "name")
-		hit.Message = fmt.Sprintf("%s %s does not exist in namespace %s", kind, name, t.Namespace())
-	case o != nil && key != "" && !hasKey(o, key):
-		hit.Path = document.Key(path, "key")
-		hit.Message = fmt.Sprintf("%s %s has no key %s", kind, name, key)
-	default:
+	if o := lookup(in, kind, t, name); o != nil {
+		if key != "" && !hasKey(o, key) {
+			hit.Path = document.Key(path, "key")
+			hit.Message = fmt.Sprintf("%s %s has no key %s", kind, name, key)
+			in.Report(hit)
+		}
 		return
 	}
-	in.Report(hit)
+	switch absence(in, kind, t.Namespace()) {
+	case certain:
+		hit.Path = document.Key(path, "name")
+		hit.Message = fmt.Sprintf("%s %s does not exist in namespace %s", kind, name, t.Namespace())
+		in.Report(hit)
+	case unread:
+		in.Unknown(t.Object, fmt.Sprintf("whether %s %s exists is unknown: not all of the cluster was read", kind, name))
+	case unsaid:
+	}
 }
 
 func hasKey(o *cluster.Object, key string) bool {

@@ -40,13 +40,29 @@ func lookup(in *check.Input, kind string, t *cluster.PodTemplate, name string) *
 	return in.Snapshot.Get("", kind, "", name)
 }
 
-// holdsKind says whether the snapshot has an object of a core kind in a
-// namespace. Files that hold one are taken to hold those of its kind.
-func holdsKind(in *check.Input, kind, namespace string) bool {
+// knowledge is what follows from an object not being in the snapshot.
+type knowledge uint8
+
+const (
+	certain knowledge = iota // it does not exist
+	unread                   // the cluster was not read as a whole
+	unsaid                   // it may come from elsewhere than these files
+)
+
+// absence says what follows from an object of a core kind not being in the
+// snapshot. Files that hold one of the kind for the namespace are taken to hold
+// all.
+func absence(in *check.Input, kind, namespace string) knowledge {
+	switch {
+	case in.Snapshot.Whole && len(in.Snapshot.Incomplete) > 0:
+		return unread
+	case in.Snapshot.Whole:
+		return certain
+	}
 	for _, o := range in.Snapshot.Kind(kind) {
 		if o.Group() == "" && (o.Namespace == namespace || o.Namespace == "" && namespace == "default") {
-			return true
+			return certain
 		}
 	}
-	return false
+	return unsaid
 }
