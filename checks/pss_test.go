@@ -219,7 +219,7 @@ func TestPodSecurityFixtures(t *testing.T) {
 func TestPodSecurityMutations(t *testing.T) {
 	t.Parallel()
 	judges, upstream := newJudges(t), newOracle(t)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable, not secret
+	random := rand.New(rand.NewPCG(1, 2))
 	var pods []*corev1.Pod
 	for _, text := range slices.Sorted(maps.Keys(fixtures(t))) {
 		pods = append(pods, decodePod(t, []byte(text)))
