@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"seawall.io/seawall/internal/check"
-	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/rbac"
 )
 
@@ -34,14 +33,15 @@ func concerned(b *rbac.Binding) []rbac.Subject {
 	return out
 }
 
-// unresolved reports a binding of which it cannot be known what it grants.
+// unresolved says whether it cannot be known what a binding grants. A role that
+// is missing is a finding of rbac-binding-missing-role, or of a list that could
+// not be read, and not of every other check again; one that is malformed is
+// reported here.
 func unresolved(in *check.Input, b *rbac.Binding) bool {
 	var reason string
 	switch {
 	case b.Malformed != "":
 		reason = fmt.Sprintf("%s is malformed: %s", b, b.Malformed)
-	case b.Role == nil && partial(in.Snapshot):
-		reason = fmt.Sprintf("what %s grants is unknown: %s is not among the objects", b, b.RoleRef())
 	case b.Role != nil && b.Role.Malformed != "":
 		reason = fmt.Sprintf("what %s grants is unknown: %s is malformed: %s", b, b.Role, b.Role.Malformed)
 	default:
@@ -50,7 +50,3 @@ func unresolved(in *check.Input, b *rbac.Binding) bool {
 	in.Unknown(b.Object, reason)
 	return true
 }
-
-// partial says that an object which is not in the snapshot may exist all the
-// same.
-func partial(s *cluster.Snapshot) bool { return !s.Whole || len(s.Incomplete) > 0 }
