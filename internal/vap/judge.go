@@ -239,10 +239,14 @@ func (v *verdict) report() {
 	}
 }
 
-// sternness is 0 for an offence that is denied, 1 for one that is admitted.
+// sternness is 0 for an offence that is denied, 1 for one that is warned of, 2
+// for one that only the audit log has.
 func (o *offence) sternness() int {
-	if o.config || slices.Contains(o.binding.actions, "Deny") {
+	switch {
+	case o.config, slices.Contains(o.binding.actions, "Deny"):
 		return 0
+	case slices.Contains(o.binding.actions, "Warn"):
+		return 1
 	}
-	return 1
+	return 2
 }
