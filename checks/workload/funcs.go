@@ -30,6 +30,7 @@ func Funcs() map[string]check.Func {
 		"workloadProbePort":         probePort,
 		"workloadProbesIdentical":   probesIdentical,
 		"workloadResourceMissing":   resourceMissing,
+		"workloadSchema":            schemaInvalid,
 		"workloadSelectorMismatch":  selectorMismatch,
 		"workloadSingleReplica":     singleReplica,
 		"workloadTopologySpread":    topologySpread,

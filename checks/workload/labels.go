@@ -31,7 +31,7 @@ func checkLabels(in *check.Input, o *cluster.Object, path string, labels *docume
 		switch v := f.Value; {
 		case v.IsNull():
 			continue
-		case v.Kind == document.Int || v.Kind == document.Bool:
+		case v.Kind == document.Int:
 			text := string(v.AppendJSON(nil))
 			hit.Message = fmt.Sprintf("the value of %s is no string: write %q", f.Key, text)
 			hit.Fix = patch.Set(o.Root, hit.Path, text)
