@@ -32,7 +32,8 @@ import (
 
 // Meta is what a snapshot file says about itself besides its objects.
 type Meta struct {
-	// Cluster is the name that the objects get as Object.Cluster.
+	// Cluster is the name that the objects get as Object.Cluster: empty stands
+	// for the one that they have.
 	Cluster string
 	// Time is when the cluster was read.
 	Time time.Time

@@ -62,6 +62,9 @@ func Write(w io.Writer, s *cluster.Snapshot, m Meta) error {
 }
 
 func writeAll(t *tar.Writer, s *cluster.Snapshot, m Meta, entries []entry) error {
+	if m.Cluster == "" && len(s.Objects) > 0 {
+		m.Cluster = s.Objects[0].Cluster
+	}
 	about := manifest{
 		Format: format, Seawall: m.Seawall, Cluster: m.Cluster, ServerVersion: s.Version,
 		Time: m.Time.UTC(), Whole: s.Whole, Objects: len(s.Objects),
