@@ -118,22 +118,16 @@ func (v fastValue) val() ref.Val {
 type fastCompiler struct {
 	ast  *celast.AST
 	vars []string
-	ok   bool
 }
 
-// compileFast returns nil where the expression uses what the fast path does
-// not know.
 func compileFast(a *cel.Ast) fastFunc {
-	c := &fastCompiler{ast: a.NativeRep(), ok: true}
-	f := c.plain(c.ast.Expr())
-	if !c.ok {
-		return nil
-	}
-	return f
+	c := &fastCompiler{ast: a.NativeRep()}
+	return c.plain(c.ast.Expr())
 }
 
-func (c *fastCompiler) unknown() fastFunc {
-	c.ok = false
+// unknown stands for a part that the fast path does not know. The rest of the
+// expression may decide without it.
+func (*fastCompiler) unknown() fastFunc {
 	return func(*target) fastValue { return fastValue{} }
 }
 
@@ -151,7 +145,11 @@ func (c *fastCompiler) expr(e celast.Expr) fastFunc {
 		return c.list(e.AsList())
 	case celast.ComprehensionKind:
 		return c.comprehension(e.AsComprehension())
-	case celast.MapKind, celast.StructKind, celast.UnspecifiedExprKind:
+	case celast.MapKind:
+		if e.AsMap().Size() == 0 {
+			return func(*target) fastValue { return fastValue{kind: fastNode, n: emptyMap} }
+		}
+	case celast.StructKind, celast.UnspecifiedExprKind:
 	}
 	return c.unknown()
 }
@@ -317,9 +315,6 @@ func (c *fastCompiler) list(l celast.ListExpr) fastFunc {
 	}
 	if !constant {
 		return build
-	}
-	if !c.ok {
-		return c.unknown()
 	}
 	once := build(nil)
 	return func(*target) fastValue { return once }

@@ -157,5 +157,9 @@ func fastCollect(source fastFunc, slot int, test, yield fastFunc) fastFunc {
 	}
 }
 
-// emptyList is shared by all loops that keep nothing.
-var emptyList = &document.Node{Kind: document.List}
+// emptyList and emptyMap are shared by all that yield nothing. They are read
+// only, as every tree is.
+var (
+	emptyList = &document.Node{Kind: document.List}
+	emptyMap  = &document.Node{Kind: document.Map}
+)

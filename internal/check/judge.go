@@ -36,7 +36,7 @@ func (r *Result) add(f seawall.Finding, o *cluster.Object) {
 // are the pod templates in it. It reports whether any rule examined the object
 // at all. Objects that others represent are not for it.
 func (s *Set) Object(o *cluster.Object, templates []cluster.PodTemplate, out *Result) (examined bool) {
-	t := target{minor: s.minor, object: o}
+	t := target{minor: s.minor, object: o, paths: &s.paths}
 	if out.minor != 0 {
 		t.minor = out.minor
 	}
@@ -216,7 +216,7 @@ func (t *target) where(at, offender string) (path string, found bool) {
 	base, at := t.base(at)
 	before, after, starred := strings.Cut(at, "[*]")
 	if !starred {
-		path = join(base, at)
+		path = t.paths.join(base, at)
 		n, _ := t.object.Root.Find(path)
 		return path, n != nil
 	}
@@ -322,9 +322,9 @@ func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 			}
 		}
 		base, rest := t.base(p.Path)
-		path := join(base, rest)
+		path := t.paths.join(base, rest)
 		if p.Op == "remove" {
-			ops = append(ops, patch.Remove(t.object.Root, path)...)
+			ops = extend(ops, patch.Remove(t.object.Root, path))
 			continue
 		}
 		v := p.Value
@@ -334,31 +334,26 @@ func fixes(a *active, prog *program, t *target) []seawall.PatchOp {
 				return nil
 			}
 		}
-		set := patch.Set(t.object.Root, path, v)
-		if prog.patches[i] == nil {
-			a.share(path, set)
-		}
-		ops = append(ops, set...)
+		ops = extend(ops, a.set(t.object.Root, prog, i, path, v))
 	}
 	return ops
 }
 
-// share lets operations that add the same thing at the same depth hold one
-// value, which nobody changes: a scan may hold the fix of one rule many
-// thousand times.
-func (a *active) share(path string, ops []seawall.PatchOp) {
-	for i := range ops {
-		if _, nested := ops[i].Value.(map[string]any); !nested {
-			continue
-		}
-		// What is missing of the path decides what is nested in the value.
-		missing, ok := strings.CutPrefix(document.Pointer(path), ops[i].Path)
-		if !ok {
-			continue
-		}
-		value, _ := a.shared.LoadOrStore(missing, ops[i].Value)
-		ops[i].Value = value
+// set returns the operations that put value at path, shared with other findings
+// where the value is the rule's constant.
+func (a *active) set(root *document.Node, prog *program, i int, path string, value any) []seawall.PatchOp {
+	if prog.patches[i] != nil {
+		return patch.Set(root, path, value)
 	}
+	return a.fixes.set(root, i, path, value)
+}
+
+// extend appends without writing to what others share.
+func extend(ops, more []seawall.PatchOp) []seawall.PatchOp {
+	if len(ops) == 0 {
+		return more[:len(more):len(more)]
+	}
+	return append(ops, more...)
 }
 
 func patchValue(prog *code, t *target) (any, error) {

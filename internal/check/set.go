@@ -28,6 +28,8 @@ type Set struct {
 	funcs      []*active
 	needs      []*active
 
+	paths paths
+
 	envOnce sync.Once
 	env     *cel.Env
 	envErr  error
@@ -39,7 +41,7 @@ type active struct {
 	*Rule
 	fn     Func
 	params *document.Node
-	shared sync.Map // values of fixes, see share
+	fixes  fixCache
 	once   sync.Once
 	prog   *program
 	err    error

@@ -21,6 +21,8 @@ type target struct {
 	item      *document.Node
 	// path is that of what is judged: the object, template, container or item.
 	path string
+	// paths joins paths; it belongs to the set.
+	paths *paths
 	// image is taken apart when first asked for.
 	image   *document.Node
 	imageOf *cluster.Container

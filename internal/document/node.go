@@ -200,6 +200,33 @@ func (n *Node) Find(path string) (*Node, Pos) {
 	return n, pos
 }
 
+// Depth follows a path and returns how many of its steps lead to a value, the
+// last value on the way, and whether that is the one at the path's end. A null
+// ends the way.
+func (n *Node) Depth(path string) (depth int, last *Node, found bool) {
+	for last = n; path != ""; depth++ {
+		var step string
+		var index bool
+		var next *Node
+		step, index, path = nextStep(path)
+		if index {
+			if i, err := strconv.Atoi(step); err == nil && i >= 0 && last.Kind == List && i < len(last.Items) {
+				next = last.Items[i]
+			}
+		} else {
+			next = last.Get(step)
+		}
+		if next == nil {
+			return depth, last, false
+		}
+		last = next
+		if last.Kind == Null && path != "" {
+			return depth + 1, last, false
+		}
+	}
+	return depth, last, true
+}
+
 // nextStep cuts the first step off a path: a key, ["quoted key"] or [index].
 func nextStep(path string) (step string, index bool, rest string) {
 	if strings.HasPrefix(path, `["`) {

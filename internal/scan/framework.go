@@ -12,6 +12,9 @@ import (
 // tally sees a report through frameworks: for each control the objects that
 // passed, that failed and that could not be judged.
 func tally(frameworks []check.Framework, rules []*check.Rule, snaps []*cluster.Snapshot, r *seawall.Report) []seawall.Framework {
+	if len(frameworks) == 0 {
+		return nil
+	}
 	byID := make(map[string]*check.Rule, len(rules))
 	for _, rule := range rules {
 		byID[rule.ID] = rule

@@ -63,7 +63,7 @@ func parseTarget(name string) (target, error) {
 	}
 	info, err := os.Stat(name)
 	for _, later := range laterTargets {
-		if strings.HasPrefix(name, later+":") || (name == "node" && err != nil) {
+		if strings.HasPrefix(name, later+":") || (name == "node" && name == later && err != nil) {
 			return target{}, fmt.Errorf("target %q: this version cannot scan %s targets: it scans paths, -, cluster[:CONTEXT] and snapshot:FILE", name, later)
 		}
 	}
