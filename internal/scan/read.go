@@ -308,12 +308,16 @@ func readCluster(ctx context.Context, o *Options, opts kube.Options) (*cluster.S
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what to do
 	}
-	return client.Read(ctx, kube.ReadOptions{ //nolint:wrapcheck // it says what to do
+	snap, err := client.Read(ctx, kube.ReadOptions{
 		Namespace: o.Namespace,
 		Progress: func(p kube.Progress) {
 			o.Progress(fmt.Sprintf("reading %s, %d objects", p.Resource, p.Objects), p.Done, p.Total)
 		},
 	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it says what to do
+	}
+	return part(snap, o.Namespace)
 }
 
 // readArchive reads a snapshot file.
@@ -323,14 +327,19 @@ func readArchive(o *Options, t target) (*cluster.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", t.name, err)
 	}
-	if o.Namespace == "" {
+	return part(snap, o.Namespace)
+}
+
+// part returns what a snapshot holds of one namespace, or all of it.
+func part(snap *cluster.Snapshot, namespace string) (*cluster.Snapshot, error) {
+	if namespace == "" {
 		return snap, nil
 	}
-	kept, err := inNamespace(snap.Objects, o.Namespace)
+	kept, err := inNamespace(snap.Objects, namespace)
 	if err != nil {
 		return nil, err
 	}
-	part := cluster.NewSnapshot(kept)
-	part.Version, part.Incomplete = snap.Version, snap.Incomplete
-	return part, nil
+	out := cluster.NewSnapshot(kept)
+	out.Version, out.Incomplete = snap.Version, snap.Incomplete
+	return out, nil
 }
