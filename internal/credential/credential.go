@@ -6,7 +6,9 @@ package credential
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // maxText is how much of a value is looked at, and maxLines how many lines.
@@ -44,40 +46,43 @@ func Find(key, value string) (kind string, ok bool) {
 // a group, that is the secret part, which must not be a placeholder.
 type form struct {
 	kind string
-	// part must occur for the expression to be tried.
-	part string
-	expr *regexp.Regexp
+	// parts: one of them must occur for the expression to be tried.
+	parts []string
+	expr  *regexp.Regexp
 }
 
-// forms are tried in this order.
+// forms returns the forms in the order in which they are tried. Most runs never
+// ask: they are compiled when first needed.
 //
 //nolint:gochecknoglobals // compiled once, never changed
-var forms = []form{
-	{"a private key", "PRIVATE KEY", regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\r|\\n|[A-Za-z-]+: [^\n]*\n)*([A-Za-z0-9+/=\\\s]{40,})`)},
-	{"a private key", "PuTTY-User-Key-File", regexp.MustCompile(`PuTTY-User-Key-File-\d: [\s\S]*Private-Lines: (\d+)`)},
-	{"an age private key", "AGE-SECRET-KEY-", regexp.MustCompile(`\b(AGE-SECRET-KEY-1[0-9A-Z]{58})`)},
-	{"an AWS access key", "A", regexp.MustCompile(`\b((?:AKIA|ASIA)[A-Z2-7]{16})\b`)},
-	{"a GitHub token", "gh", regexp.MustCompile(`\bgh[pousr]_([A-Za-z0-9]{36,})`)},
-	{"a GitHub token", "github_pat_", regexp.MustCompile(`\bgithub_pat_([A-Za-z0-9_]{22,})`)},
-	{"a GitLab token", "gl", regexp.MustCompile(`\bgl(?:pat|rt|dt|ptt|ft|soat|cbt|agent)-([A-Za-z0-9_-]{20,})`)},
-	{"a Slack token", "xox", regexp.MustCompile(`\bxox[abeoprs]-([A-Za-z0-9-]{10,})`)},
-	{"a Slack token", "xapp-", regexp.MustCompile(`\bxapp-\d-([A-Za-z0-9-]{20,})`)},
-	{"a Slack webhook address", "hooks.slack.com", regexp.MustCompile(`hooks\.slack\.com/(?:services|workflows)/T[A-Z0-9]{6,}/[A-Z0-9]{6,}/([A-Za-z0-9/]{16,})`)},
-	{"a Stripe key", "k_live_", regexp.MustCompile(`\b[sr]k_live_([A-Za-z0-9]{16,})`)},
-	{"a Google API key", "AIza", regexp.MustCompile(`\bAIza([0-9A-Za-z_-]{35})(?:[^0-9A-Za-z_-]|$)`)},
-	{"a Google client secret", "GOCSPX-", regexp.MustCompile(`\bGOCSPX-([A-Za-z0-9_-]{28})`)},
-	{"a Google access token", "ya29.", regexp.MustCompile(`\bya29\.([A-Za-z0-9_-]{30,})`)},
-	{"an Azure storage key", "AccountKey=", regexp.MustCompile(`\bAccountKey=([A-Za-z0-9+/]{86}==)`)},
-	{"an npm token", "npm_", regexp.MustCompile(`\bnpm_([A-Za-z0-9]{36})\b`)},
-	{"a PyPI token", "pypi-", regexp.MustCompile(`\bpypi-AgE([A-Za-z0-9_-]{50,})`)},
-	{"a SendGrid key", "SG.", regexp.MustCompile(`\bSG\.([A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43})`)},
-	{"a DigitalOcean token", "do", regexp.MustCompile(`\bdo[opr]_v1_([a-f0-9]{64})\b`)},
-	{"a Hugging Face token", "hf_", regexp.MustCompile(`\bhf_([A-Za-z0-9]{34,})\b`)},
-	{"a Vault token", "hv", regexp.MustCompile(`\bhv[sbr]\.([A-Za-z0-9_-]{24,})`)},
-	{"an API key", "sk-", regexp.MustCompile(`\bsk-(?:[a-z0-9]+-)*([A-Za-z0-9_]{32,})`)},
-	{"a JSON web token", "eyJ", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.([A-Za-z0-9_-]{16,})`)},
-	{"credentials of a registry", `"auth"`, regexp.MustCompile(`"auth"\s*:\s*"([A-Za-z0-9+/]{8,}={0,2})"`)},
-}
+var forms = sync.OnceValue(func() []form {
+	return []form{
+		{"a private key", []string{"PRIVATE KEY"}, regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\r|\\n|[A-Za-z-]+: [^\n]*\n)*([A-Za-z0-9+/=\\\s]{40,})`)},
+		{"a private key", []string{"PuTTY-User-Key-File"}, regexp.MustCompile(`PuTTY-User-Key-File-\d: [\s\S]*Private-Lines: (\d+)`)},
+		{"an age private key", []string{"AGE-SECRET-KEY-"}, regexp.MustCompile(`\b(AGE-SECRET-KEY-1[0-9A-Z]{58})`)},
+		{"an AWS access key", []string{"AKIA", "ASIA"}, regexp.MustCompile(`\b((?:AKIA|ASIA)[A-Z2-7]{16})\b`)},
+		{"a GitHub token", []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_"}, regexp.MustCompile(`\bgh[pousr]_([A-Za-z0-9]{36,})`)},
+		{"a GitHub token", []string{"github_pat_"}, regexp.MustCompile(`\bgithub_pat_([A-Za-z0-9_]{22,})`)},
+		{"a GitLab token", []string{"glpat-", "glrt-", "gldt-", "glptt-", "glft-", "glsoat-", "glcbt-", "glagent-"}, regexp.MustCompile(`\bgl(?:pat|rt|dt|ptt|ft|soat|cbt|agent)-([A-Za-z0-9_-]{20,})`)},
+		{"a Slack token", []string{"xox"}, regexp.MustCompile(`\bxox[abeoprs]-([A-Za-z0-9-]{10,})`)},
+		{"a Slack token", []string{"xapp-"}, regexp.MustCompile(`\bxapp-\d-([A-Za-z0-9-]{20,})`)},
+		{"a Slack webhook address", []string{"hooks.slack.com"}, regexp.MustCompile(`hooks\.slack\.com/(?:services|workflows)/T[A-Z0-9]{6,}/[A-Z0-9]{6,}/([A-Za-z0-9/]{16,})`)},
+		{"a Stripe key", []string{"k_live_"}, regexp.MustCompile(`\b[sr]k_live_([A-Za-z0-9]{16,})`)},
+		{"a Google API key", []string{"AIza"}, regexp.MustCompile(`\bAIza([0-9A-Za-z_-]{35})(?:[^0-9A-Za-z_-]|$)`)},
+		{"a Google client secret", []string{"GOCSPX-"}, regexp.MustCompile(`\bGOCSPX-([A-Za-z0-9_-]{28})`)},
+		{"a Google access token", []string{"ya29."}, regexp.MustCompile(`\bya29\.([A-Za-z0-9_-]{30,})`)},
+		{"an Azure storage key", []string{"AccountKey="}, regexp.MustCompile(`\bAccountKey=([A-Za-z0-9+/]{86}==)`)},
+		{"an npm token", []string{"npm_"}, regexp.MustCompile(`\bnpm_([A-Za-z0-9]{36})\b`)},
+		{"a PyPI token", []string{"pypi-"}, regexp.MustCompile(`\bpypi-AgE([A-Za-z0-9_-]{50,})`)},
+		{"a SendGrid key", []string{"SG."}, regexp.MustCompile(`\bSG\.([A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43})`)},
+		{"a DigitalOcean token", []string{"doo_v1_", "dop_v1_", "dor_v1_"}, regexp.MustCompile(`\bdo[opr]_v1_([a-f0-9]{64})\b`)},
+		{"a Hugging Face token", []string{"hf_"}, regexp.MustCompile(`\bhf_([A-Za-z0-9]{34,})\b`)},
+		{"a Vault token", []string{"hvs.", "hvb.", "hvr."}, regexp.MustCompile(`\bhv[sbr]\.([A-Za-z0-9_-]{24,})`)},
+		{"an API key", []string{"sk-"}, regexp.MustCompile(`\bsk-(?:[a-z0-9]+-)*([A-Za-z0-9_]{32,})`)},
+		{"a JSON web token", []string{"eyJ"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.([A-Za-z0-9_-]{16,})`)},
+		{"credentials of a registry", []string{`"auth"`}, regexp.MustCompile(`"auth"\s*:\s*"([A-Za-z0-9+/]{8,}={0,2})"`)},
+	}
+})
 
 // connection is an address with a user and a password in it.
 //
@@ -86,9 +91,10 @@ var connection = regexp.MustCompile(`\b[A-Za-z][A-Za-z0-9+.-]*://([^\s:/@"'<>?#]
 
 // byForm returns the kind of a credential that can be told by its form.
 func byForm(text string) string {
-	for i := range forms {
-		f := &forms[i]
-		if !strings.Contains(text, f.part) {
+	list := forms()
+	for i := range list {
+		f := &list[i]
+		if !slices.ContainsFunc(f.parts, func(part string) bool { return strings.Contains(text, part) }) {
 			continue
 		}
 		for _, m := range f.expr.FindAllStringSubmatch(text, -1) {
@@ -97,7 +103,7 @@ func byForm(text string) string {
 			}
 		}
 	}
-	if strings.Contains(text, "://") {
+	if strings.Contains(text, "://") && strings.Contains(text, "@") {
 		for _, m := range connection.FindAllStringSubmatch(text, -1) {
 			if !isPlaceholder(m[2]) && !isTypeWord(m[2]) && !isUserWord(m[1], m[2]) {
 				return "an address with a password in it"

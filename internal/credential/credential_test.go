@@ -138,7 +138,7 @@ func TestFindKeepsSecrets(t *testing.T) {
 }
 
 func BenchmarkFind(b *testing.B) {
-	text := strings.Repeat("some.setting: a value that is no secret\nother = 1\n", 200)
+	text := strings.Repeat("some.setting: a value that is not one\nother = 1\nurl: http://host:80/a\n\ttokens: 5\n", 200)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		credential.Find("config", text)

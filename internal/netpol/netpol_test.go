@@ -10,6 +10,13 @@ import (
 
 func snapshot(t *testing.T, whole bool, text string) *cluster.Snapshot {
 	t.Helper()
+	s := cluster.NewSnapshot(parse(t, text))
+	s.Whole = whole
+	return s
+}
+
+func parse(t testing.TB, text string) []*cluster.Object {
+	t.Helper()
 	var objects []*cluster.Object
 	for _, d := range document.Parse([]byte(text), document.Limits{}) {
 		if d.Err != nil {
@@ -19,9 +26,7 @@ func snapshot(t *testing.T, whole bool, text string) *cluster.Snapshot {
 			objects = append(objects, o)
 		}
 	}
-	s := cluster.NewSnapshot(objects)
-	s.Whole = whole
-	return s
+	return objects
 }
 
 const web = `
