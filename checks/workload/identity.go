@@ -48,8 +48,12 @@ func powers(s *cluster.Snapshot, question, namespace, name string) string {
 			continue
 		}
 		for _, p := range [...]struct{ verb, resource string }{
-			{"create", "pods"}, {"update", "pods"}, {"patch", "pods"},
-			{"get", "secrets"}, {"list", "secrets"}, {"watch", "secrets"},
+			{"create", "pods"},
+			{"update", "pods"},
+			{"patch", "pods"},
+			{"get", "secrets"},
+			{"list", "secrets"},
+			{"watch", "secrets"},
 		} {
 			if g.Rule.Grants(p.verb, "", p.resource) {
 				return fmt.Sprintf("%s %s in the whole cluster%s", p.verb, p.resource, by)

@@ -64,7 +64,7 @@ func deprecatedVersion(in *check.Input) {
 		if !known || in.Snapshot.Whole && o.Kind == "Endpoints" {
 			continue
 		}
-		message := ""
+		var message string
 		switch {
 		case life.removed > 0 && in.Minor >= life.removed:
 			message = fmt.Sprintf("%s of %s was removed in Kubernetes 1.%d", o.Kind, o.APIVersion, life.removed)

@@ -2,6 +2,7 @@ package workloadchecks
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"seawall.io/seawall/internal/check"
@@ -68,12 +69,7 @@ func number(n *document.Node) (int64, bool) {
 }
 
 func declares(c *cluster.Container, match func(*document.Node) bool) bool {
-	for _, p := range c.Root.Get("ports").List() {
-		if match(p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Root.Get("ports").List(), match)
 }
 
 func declaredInPod(t *cluster.PodTemplate, port int64) bool {

@@ -40,7 +40,7 @@ func resourceMissing(in *check.Input) {
 			limit := has(own, "limits", resource) || has(pod, "limits", resource) || defaults.limits[resource]
 			request := has(own, "limits", resource) || has(own, "requests", resource) ||
 				has(pod, "limits", resource) || has(pod, "requests", resource) || defaults.requests[resource]
-			message := ""
+			var message string
 			switch {
 			case of == "limits" && !limit:
 				message = fmt.Sprintf("no %s limit", name)

@@ -236,8 +236,7 @@ func special(t reflect.Type) form {
 
 // addFields adds the fields of a struct, those of embedded ones as its own.
 func (v *validator) addFields(s *shape, t reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-":
@@ -378,7 +377,6 @@ func (s *shape) wants(n *document.Node) string {
 
 // fields compares the entries of a mapping with the fields of a struct.
 func (v *validator) fields(s *shape, n *document.Node, path string) {
-
 	for i := range n.Fields {
 		f := &n.Fields[i]
 		field, known := s.fields[f.Key]

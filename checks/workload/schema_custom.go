@@ -151,7 +151,7 @@ func (w *customWalk) properties(schema, n *document.Node, path string, isObject 
 		}
 	}
 	for _, name := range schema.Get("required").List() {
-		if n.Get(name.Str()).IsNull() && !(path == "" && name.Str() == "status") && properties.Get(name.Str()).Get("default") == nil {
+		if n.Get(name.Str()).IsNull() && (path != "" || name.Str() != "status") && properties.Get(name.Str()).Get("default") == nil {
 			w.problem(path, "%s is missing", name.Str())
 		}
 	}
@@ -217,7 +217,7 @@ func (w *customWalk) pattern(schema, n *document.Node, path string) {
 	}
 	re, done := w.c.patterns[text]
 	if !done {
-		re, _ = regexp.Compile(text) //nolint:errcheck // nil: not judged
+		re, _ = regexp.Compile(text) // nil: not judged
 		w.c.patterns[text] = re
 	}
 	if re != nil && !re.MatchString(n.Text) {

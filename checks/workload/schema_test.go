@@ -177,7 +177,7 @@ func TestNearly(t *testing.T) {
 		want bool
 	}{
 		{"containers", "container", true},
-		{"containers", "conatiners", true},
+		{"containers", "contianers", true},
 		{"containers", "cantainers", true},
 		{"containers", "containerss", true},
 		{"containers", "contain", false},
