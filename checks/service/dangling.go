@@ -2,6 +2,7 @@ package servicechecks
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"seawall.io/seawall/internal/check"
@@ -188,10 +189,7 @@ func grantsOf(s *cluster.Snapshot) grants {
 // Services too (that of the kubelet), so files are judged only where they hold
 // Services of a namespace that is selected.
 func monitorDangling(in *check.Input) {
-	byNamespace := map[string][]*cluster.Object{}
-	for _, e := range cluster.Exposures(in.Snapshot).Services() {
-		byNamespace[namespaceOf(e.Service)] = append(byNamespace[namespaceOf(e.Service)], e.Service)
-	}
+	x := labelsOf(cluster.Exposures(in.Snapshot).Services())
 	for _, o := range in.Snapshot.Kind("ServiceMonitor") {
 		if o.Group() != "monitoring.coreos.com" {
 			continue
@@ -200,40 +198,64 @@ func monitorDangling(in *check.Input) {
 		if err != nil || sel.Nothing() || sel.Everything() {
 			continue
 		}
-		if seen, found := monitored(byNamespace, o, sel); !found && (seen || in.Snapshot.Whole) {
+		if seen, found := x.monitored(o, sel); !found && (seen || in.Snapshot.Whole) {
 			in.Report(check.Hit{Object: o, Path: "spec.selector"})
 		}
 	}
 }
 
+// labelled finds Services by the labels that they have themselves.
+type labelled struct {
+	all     []*cluster.Object
+	byLabel map[[2]string][]*cluster.Object
+	// in are the namespaces that have a Service.
+	in map[string]bool
+}
+
+func labelsOf(services []*cluster.Exposure) *labelled {
+	x := &labelled{byLabel: map[[2]string][]*cluster.Object{}, in: map[string]bool{}}
+	for _, e := range services {
+		o := e.Service
+		x.all = append(x.all, o)
+		x.in[namespaceOf(o)] = true
+		for _, f := range o.Root.At("metadata", "labels").Map() {
+			l := [2]string{f.Key, f.Value.Str()}
+			x.byLabel[l] = append(x.byLabel[l], o)
+		}
+	}
+	return x
+}
+
 // monitored says whether there are Services where a ServiceMonitor looks, and
 // whether it selects one.
-func monitored(byNamespace map[string][]*cluster.Object, o *cluster.Object, sel cluster.Selector) (seen, found bool) {
-	look := func(list []*cluster.Object) {
-		seen = seen || len(list) > 0
-		for _, svc := range list {
-			found = found || sel.Matches(svc.Root.At("metadata", "labels"))
-		}
-	}
+func (x *labelled) monitored(o *cluster.Object, sel cluster.Selector) (seen, found bool) {
+	looksAt := map[string]bool{}
 	where := o.Root.At("spec", "namespaceSelector")
 	every, _ := where.Get("any").Bool()
-	if (every || holds(where.Get("matchNames"), "default")) && sel.Matches(apiServerLabels()) {
+	for _, n := range where.Get("matchNames").List() {
+		looksAt[n.Str()] = true
+	}
+	if len(looksAt) == 0 {
+		looksAt[namespaceOf(o)] = true
+	}
+	if (every || looksAt["default"]) && sel.Matches(apiServerLabels()) {
 		return true, true
 	}
-	if every {
-		for _, list := range byNamespace {
-			look(list)
+	for ns := range x.in {
+		seen = seen || every || looksAt[ns]
+	}
+	if !seen {
+		return false, false
+	}
+	candidates := x.all
+	for key, value := range sel.Equalities() {
+		if list := x.byLabel[[2]string{key, value}]; len(list) < len(candidates) {
+			candidates = list
 		}
-		return seen, found
 	}
-	names := where.Get("matchNames").List()
-	if len(names) == 0 {
-		look(byNamespace[namespaceOf(o)])
-	}
-	for _, n := range names {
-		look(byNamespace[n.Str()])
-	}
-	return seen, found
+	return true, slices.ContainsFunc(candidates, func(svc *cluster.Object) bool {
+		return (every || looksAt[namespaceOf(svc)]) && sel.Matches(svc.Root.At("metadata", "labels"))
+	})
 }
 
 // apiServerLabels are those of the Service kubernetes in default, which every API
@@ -243,15 +265,6 @@ func apiServerLabels() *document.Node {
 	return &document.Node{Kind: document.Map, Fields: []document.Field{
 		{Key: "component", Value: text("apiserver")}, {Key: "provider", Value: text("kubernetes")},
 	}}
-}
-
-func holds(list *document.Node, want string) bool {
-	for _, n := range list.List() {
-		if n.Str() == want {
-			return true
-		}
-	}
-	return false
 }
 
 func namespaceOf(o *cluster.Object) string {
