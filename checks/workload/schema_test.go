@@ -177,7 +177,7 @@ func TestNearly(t *testing.T) {
 		want bool
 	}{
 		{"containers", "container", true},
-		{"containers", "contianers", true},
+		{"hostAliases", "hostAilases", true},
 		{"containers", "cantainers", true},
 		{"containers", "containerss", true},
 		{"containers", "contain", false},
