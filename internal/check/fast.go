@@ -54,7 +54,7 @@ const maxFastVars = 8
 
 // maxFastSteps is how many turns the loops of one evaluation take before
 // cel-go, which counts the cost of what it does, takes over.
-const maxFastSteps = 4096
+const maxFastSteps = 1 << 16
 
 // maxFastMade is the size of the largest text that the fast path makes out of
 // others: loops that double a text grow faster than they turn.

@@ -15,13 +15,14 @@ import (
 	"seawall.io/seawall"
 	"seawall.io/seawall/checks"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/manifest"
 )
 
 func newCheck(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "List checks, and test your own",
-		Args:  cobra.NoArgs,
+		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newCheckList(env), newCheckTest(env))
@@ -121,11 +122,13 @@ Each pass/ example must yield no finding, each fail/ example exactly those of th
 
 func readRules(args []string) ([]*check.Rule, error) {
 	var rules []*check.Rule
+	seen := map[string]bool{}
 	for _, arg := range args {
 		err := filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || (name != arg && filepath.Ext(name) != ".txtar") {
+			if err != nil || e.IsDir() || (name != arg && filepath.Ext(name) != ".txtar") || seen[manifest.Real(name)] {
 				return err
 			}
+			seen[manifest.Real(name)] = true
 			text, err := os.ReadFile(name)
 			if err != nil {
 				return err //nolint:wrapcheck // wrapped below

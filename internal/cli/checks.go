@@ -11,6 +11,7 @@ import (
 
 	"seawall.io/seawall/checks"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/manifest"
 	"seawall.io/seawall/internal/vap"
 )
 
@@ -21,7 +22,13 @@ func loadChecks(dirs []string) ([]*check.Rule, map[string]check.Func, error) {
 		return nil, nil, err //nolint:wrapcheck // it names the file
 	}
 	funcs := checks.Funcs()
+	seen := map[string]bool{}
 	for _, dir := range dirs {
+		real := manifest.Real(dir)
+		if seen[real] {
+			continue
+		}
+		seen[real] = true
 		own, err := loadFolder(dir, funcs)
 		if err != nil {
 			return nil, nil, err

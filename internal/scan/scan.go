@@ -152,6 +152,13 @@ func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *c
 	embeds := embedding(snap)
 	examined := make([]bool, len(snap.Objects))
 	chunks := (len(snap.Objects) + chunk - 1) / chunk
+	// Those across objects first: they are few enough that the room for all the
+	// others can then be made at once.
+	funcs := set.Funcs()
+	err = result.gather(ctx, len(funcs), func(i int, out *check.Result) { set.Across(funcs[i], snap, out) })
+	if err != nil {
+		return err
+	}
 	err = result.gather(ctx, chunks, func(c int, out *check.Result) {
 		end := min((c+1)*chunk, len(snap.Objects))
 		for i := c * chunk; i < end; i++ {
@@ -161,11 +168,6 @@ func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *c
 		}
 		o.Progress("judging", end, len(snap.Objects))
 	})
-	if err != nil {
-		return err
-	}
-	funcs := set.Funcs()
-	err = result.gather(ctx, len(funcs), func(i int, out *check.Result) { set.Across(funcs[i], snap, out) })
 	if err != nil {
 		return err
 	}
@@ -197,11 +199,12 @@ func (r *Result) gather(ctx context.Context, n int, task func(i int, out *check.
 		if err := group.Wait(); err != nil {
 			return fmt.Errorf("judging: %w", err)
 		}
+		before := len(r.Findings)
 		for i := range running {
 			r.take(&parts[i], seen)
 		}
 		if start == 0 {
-			r.expect(len(r.Findings) * (n - running) / running)
+			r.expect((len(r.Findings) - before) * (n - running) / running)
 		}
 	}
 	return nil
