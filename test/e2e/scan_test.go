@@ -427,3 +427,18 @@ func post(t *testing.T, a *api, path, body string) *document.Node {
 	}
 	return root
 }
+
+// TestLiveObjectsAreValid expects no complaint about the form of objects that
+// the API server has let in, nor about what reading has made of them.
+func TestLiveObjectsAreValid(t *testing.T) {
+	a := cluster(t)
+	deployShop(t, a)
+	for _, more := range [][]string{nil, {"--namespace", "shop"}} {
+		args := append([]string{"cluster", "--kubeconfig", shared.kubeconfig, "--check", "schema-invalid"}, more...)
+		r, _ := scan(t, args...)
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			t.Errorf("%q: %s %s: %s", more, f.Subject, f.Location.Path, f.Message)
+		}
+	}
+}
