@@ -118,13 +118,13 @@ func tellFixes(env *Env, r *repair.Result, diff bool) error {
 		if f.New {
 			say("%s: %swritten: default-deny network policies; allow what the workloads need before you apply them", f.Name, would)
 		} else {
-			say("%s: %d findings %sfixed", f.Name, len(f.Fixed), would)
+			say("%s: %s %sfixed", f.Name, findings(len(f.Fixed)), would)
 		}
 	}
 	for _, l := range r.Left {
 		say("%s: %s: not fixed: %s", l.Finding.Location, l.Finding.Check, l.Reason)
 	}
-	say("%d findings %sfixed, %d left that need your hand, %d for which there is no mechanical fix", fixed, would, len(r.Left), r.Unfixable)
+	say("%s %sfixed, %d left that need your hand, %d for which there is no mechanical fix", findings(fixed), would, len(r.Left), r.Unfixable)
 	for _, hole := range r.Report.Coverage.Incomplete {
 		say("%s: not examined: %s", hole.Location, hole.Reason)
 	}
@@ -132,4 +132,11 @@ func tellFixes(env *Env, r *repair.Result, diff bool) error {
 		return &exitError{code: exitIncomplete}
 	}
 	return nil
+}
+
+func findings(n int) string {
+	if n == 1 {
+		return "1 finding"
+	}
+	return fmt.Sprintf("%d findings", n)
 }

@@ -161,7 +161,7 @@ func (r *repairer) result(first, last *scan.Result) *Result {
 			if file := r.files[name]; file != nil {
 				file.Fixed = append(file.Fixed, f)
 			}
-		case len(f.Fix) == 0:
+		case len(f.Fix) == 0 && r.refused[key(&f)] == "":
 			out.Unfixable++
 		default:
 			out.Left = append(out.Left, Left{f, r.whyNot(&f, o)})
