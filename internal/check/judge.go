@@ -496,6 +496,9 @@ func (h *Hit) finding(r *Rule) seawall.Finding {
 // Examines says whether the rule looks at the object, which embeds pods or does
 // not.
 func (r *Rule) Examines(o *cluster.Object, embedsPods bool) bool {
+	if r.Whole && o.File != "" {
+		return false
+	}
 	if r.Scope() != ScopeObject {
 		return embedsPods
 	}

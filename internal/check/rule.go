@@ -42,6 +42,9 @@ type Rule struct {
 	Off bool
 	// Func names a Go function instead of Deny.
 	Func string
+	// Whole rules judge live clusters and snapshots only: of files they say
+	// nothing, and do not count as passed there.
+	Whole bool
 	// Needs says what, beyond objects, the rule needs to be judged.
 	Needs    string
 	Examples []Example
@@ -254,6 +257,12 @@ func (r *Rule) setField(key string, v *document.Node) error {
 			return nil
 		}
 		return fmt.Errorf("the only value is off")
+	case "whole":
+		var ok bool
+		if r.Whole, ok = v.Bool(); !ok {
+			return fmt.Errorf("want true or false")
+		}
+		return nil
 	case "params":
 		m, ok := v.Value().(map[string]any)
 		if !ok {
