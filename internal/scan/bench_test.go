@@ -9,8 +9,11 @@ import (
 	"testing"
 
 	"seawall.io/seawall/checks"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/manifest"
 	"seawall.io/seawall/internal/report"
 	"seawall.io/seawall/internal/scan"
+	"seawall.io/seawall/internal/snapshotfile"
 )
 
 // BenchmarkRun scans 10,000 documents with all checks and writes the report as
@@ -37,6 +40,46 @@ func BenchmarkRun(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(len(r.Findings)), "findings")
+	}
+}
+
+// BenchmarkSnapshot scans a snapshot file of 20,000 workloads and the objects
+// around them, with all checks. SEAWALL_BENCH_SNAPSHOT names a file to keep it
+// in, for figures of the whole process.
+func BenchmarkSnapshot(b *testing.B) {
+	file := os.Getenv("SEAWALL_BENCH_SNAPSHOT")
+	if file == "" {
+		file = filepath.Join(b.TempDir(), "cluster.tar.zst")
+	}
+	var objects []*cluster.Object
+	// Three of the shop's eleven documents are workloads.
+	tree, err := manifest.Walk(renamedShop(b, 20_000*11/3), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range tree.Files {
+		read := manifest.Read(f.Name)
+		objects = append(objects, read.Objects...)
+	}
+	snap := cluster.NewSnapshot(objects)
+	snap.Whole, snap.Version = true, "v1.36.3"
+	if err := snapshotfile.WriteFile(file, snap, snapshotfile.Meta{Cluster: "bench", Seawall: "bench"}); err != nil {
+		b.Fatal(err)
+	}
+	rules, err := checks.Rules()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := scan.Run(b.Context(), scan.Options{
+			Version: "bench", Targets: []string{"snapshot:" + file}, Rules: rules, Funcs: checks.Funcs(), Today: "2026-01-01",
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(r.Findings)), "findings")
+		b.ReportMetric(float64(r.Coverage.Objects), "objects")
 	}
 }
 
