@@ -139,10 +139,11 @@ func declType(t *cel.Type) *apiservercel.DeclType {
 }
 
 func (c *compiler) objectPath(a *cel.Ast) string {
-	longest := ""
+	longest, steps := "", 0
 	celast.PostOrderVisit(a.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if path, ok := c.chain(e); ok && len(path) > len(longest) {
-			longest = path
+		path, ok := c.chain(e)
+		if n := 1 + strings.Count(path, "."); ok && path != "" && n > steps {
+			longest, steps = path, n
 		}
 	}))
 	return longest
