@@ -264,7 +264,7 @@ type Framework struct {
 type Report struct {
 	Version    string      `json:"version"`
 	Targets    []string    `json:"targets"`
-	Findings   []Finding   `json:"findings"`
+	Findings   []*Finding  `json:"findings"`
 	Coverage   Coverage    `json:"coverage"`
 	Frameworks []Framework `json:"frameworks,omitempty"`
 	// Warnings are for the user to act on but say nothing about the targets'

@@ -33,7 +33,7 @@ func fixExample(t *testing.T, set *check.Set, r *check.Rule, e *check.Example) {
 	var edit patch.Edit
 	fixed := map[string]bool{}
 	for i := range before.Findings {
-		f := &before.Findings[i]
+		f := before.Findings[i]
 		if len(f.Fix) == 0 {
 			continue
 		}
@@ -54,7 +54,7 @@ func fixExample(t *testing.T, set *check.Set, r *check.Rule, e *check.Example) {
 		t.Fatalf("%s: after the fix: %v\n%s", e.Name, err, text)
 	}
 	for i := range after.Findings {
-		if f := &after.Findings[i]; fixed[f.ID] {
+		if f := after.Findings[i]; fixed[f.ID] {
 			t.Errorf("%s: still found after its fix: %s %s\n%s", e.Name, f.Location, f.Message, text)
 		}
 	}

@@ -21,7 +21,7 @@ func (s *Set) Outcome(id string, e *Example) (string, error) {
 	}
 	lines := make([]string, 0, len(out.Findings)+len(out.Incomplete))
 	for i := range out.Findings {
-		lines = append(lines, outcomeLine(&out.Findings[i]))
+		lines = append(lines, outcomeLine(out.Findings[i]))
 	}
 	for _, hole := range out.Incomplete {
 		lines = append(lines, fmt.Sprintf("unknown %s: %s", hole.Location.Path, hole.Reason))

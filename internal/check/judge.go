@@ -19,17 +19,31 @@ import (
 
 // Result is what judging yielded.
 type Result struct {
-	Findings []seawall.Finding
+	Findings []*seawall.Finding
 	// Objects holds the object of each finding, in the same order.
 	Objects    []*cluster.Object
 	Incomplete []seawall.Incomplete
 
 	minor int64 // of an example, in place of the set's
+	slab  []seawall.Finding
 }
 
-func (r *Result) add(f seawall.Finding, o *cluster.Object) {
+// slabSize is how many findings are allocated at once.
+const slabSize = 32
+
+// add adds a finding of a rule about an object and returns it to be filled in.
+func (r *Result) add(rule *Rule, o *cluster.Object) *seawall.Finding {
+	if len(r.slab) == cap(r.slab) {
+		r.slab = make([]seawall.Finding, 0, slabSize)
+	}
+	r.slab = append(r.slab, seawall.Finding{
+		Check: rule.ID, Title: rule.Title, Severity: rule.Severity, Phase: rule.Phase, Layer: rule.Layer,
+		Subject: o.Subject(), Remediation: rule.Remediation(), Refs: rule.Refs,
+	})
+	f := &r.slab[len(r.slab)-1]
 	r.Findings = append(r.Findings, f)
 	r.Objects = append(r.Objects, o)
+	return f
 }
 
 // Object judges one object by all rules that need no other object. templates
@@ -113,7 +127,7 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 	}
 	if holds, sure := prog.deny.truth(t); sure {
 		if holds {
-			out.add(finding(a, prog, t, ""), t.object)
+			out.finding(a, prog, t, "")
 		}
 		return
 	}
@@ -125,11 +139,11 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 	switch v := v.(type) {
 	case types.Bool:
 		if v {
-			out.add(finding(a, prog, t, ""), t.object)
+			out.finding(a, prog, t, "")
 		}
 	case traits.Lister:
 		for it := v.Iterator(); it.HasNext() == types.True; {
-			out.add(finding(a, prog, t, text(it.Next())), t.object)
+			out.finding(a, prog, t, text(it.Next()))
 		}
 	default:
 		out.Incomplete = append(out.Incomplete, unjudged(a, t, fmt.Errorf("deny yields %s, want bool or a list", v.Type().TypeName())))
@@ -170,10 +184,10 @@ func malformed(t *cluster.PodTemplate, out *Result) {
 	}
 }
 
-// finding makes the finding of one offence.
-func finding(a *active, prog *program, t *target, offender string) seawall.Finding {
+// finding adds the finding of one offence.
+func (r *Result) finding(a *active, prog *program, t *target, offender string) {
 	path := causePath(a, t, offender)
-	f := newFinding(a.Rule, t.object)
+	f := r.add(a.Rule, t.object)
 	if t.container != nil {
 		f.Subject.Container, f.Subject.Image = t.container.Name(), t.container.Image()
 	}
@@ -184,15 +198,7 @@ func finding(a *active, prog *program, t *target, offender string) seawall.Findi
 	if offender != "" {
 		why = withoutIndexes(why)
 	}
-	f.ID = fingerprint(&f, why, offender)
-	return f
-}
-
-func newFinding(r *Rule, o *cluster.Object) seawall.Finding {
-	return seawall.Finding{
-		Check: r.ID, Title: r.Title, Severity: r.Severity, Phase: r.Phase, Layer: r.Layer,
-		Subject: o.Subject(), Remediation: r.Remediation(), Refs: r.Refs,
-	}
+	f.ID = fingerprint(f, why, offender)
 }
 
 // causePath is the path of the offence in the object: of several that the rule
@@ -471,26 +477,26 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 		}
 		a.fn(in)
 		for _, h := range in.hits {
-			out.add(h.finding(a.Rule), h.Object)
+			out.hit(a.Rule, &h)
 		}
 		out.Incomplete = append(out.Incomplete, in.holes...)
 		return
 	}
 }
 
-func (h *Hit) finding(r *Rule) seawall.Finding {
-	f := newFinding(r, h.Object)
+// hit makes the finding of an offence that a function reported.
+func (r *Result) hit(rule *Rule, h *Hit) {
+	f := r.add(rule, h.Object)
 	f.Subject.Container, f.Subject.Image = h.Container, h.Image
 	f.Location = h.Object.Locate(h.Path)
 	f.Message, f.Fix = h.Message, h.Fix
 	if f.Message == "" {
-		f.Message = r.Message
+		f.Message = rule.Message
 	}
 	if h.Severity != seawall.None {
 		f.Severity = h.Severity
 	}
-	f.ID = fingerprint(&f, h.Path, h.Cause)
-	return f
+	f.ID = fingerprint(f, h.Path, h.Cause)
 }
 
 // Examines says whether the rule looks at the object, which embeds pods or does

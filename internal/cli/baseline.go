@@ -47,7 +47,7 @@ func (b baseline) mark(r *scan.Result, name string) {
 	}
 	here := make(map[string]bool, len(r.Findings))
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		_, f.Known = b[f.ID]
 		here[f.ID] = true
 	}

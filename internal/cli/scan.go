@@ -180,7 +180,7 @@ func needTarget(_ *cobra.Command, args []string) error {
 
 // verdict turns a report into the exit code.
 func verdict(r *seawall.Report, failOn seawall.Severity, allowIncomplete bool) error {
-	if failOn != seawall.None && slices.ContainsFunc(r.Findings, func(f seawall.Finding) bool {
+	if failOn != seawall.None && slices.ContainsFunc(r.Findings, func(f *seawall.Finding) bool {
 		return f.Severity >= failOn && f.Suppressed == nil && !f.Known
 	}) {
 		return &exitError{code: exitFindings}

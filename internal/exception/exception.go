@@ -163,7 +163,7 @@ type Acceptance struct {
 
 // Apply marks the findings that an exception accepts and returns warnings.
 // objects holds the object of each finding, in the same order.
-func (a *Acceptance) Apply(findings []seawall.Finding, objects []*cluster.Object) []string {
+func (a *Acceptance) Apply(findings []*seawall.Finding, objects []*cluster.Object) []string {
 	s := session{
 		Acceptance: a,
 		comments:   map[string]map[int][]*entry{},
@@ -173,7 +173,7 @@ func (a *Acceptance) Apply(findings []seawall.Finding, objects []*cluster.Object
 		expired:        map[*entry]bool{},
 	}
 	for i := range findings {
-		s.apply(&findings[i], objects[i])
+		s.apply(findings[i], objects[i])
 	}
 	for _, o := range a.Objects {
 		s.ofObject(o)
@@ -356,7 +356,7 @@ func commentLinesAfter(text []byte, line int) int {
 }
 
 var commentPattern = regexp.MustCompile(`^seawall:ignore\s+(\S+)\s*(.*)$`)
-var settingPattern = regexp.MustCompile(`^(reason|expires|container)=("([^"]*)"|\S+)\s*`)
+var settingPattern = regexp.MustCompile(`^(reason|expires|container)=("([^"]*)"|[^"\s]\S*)(\s+|$)`)
 
 func parseComment(text string) (*entry, error) {
 	m := commentPattern.FindStringSubmatch(text)
@@ -366,6 +366,9 @@ func parseComment(text string) (*entry, error) {
 	e := &entry{check: m[1], by: "comment"}
 	for rest := m[2]; rest != ""; {
 		set := settingPattern.FindStringSubmatch(rest)
+		if set == nil && strings.Count(rest, `"`)%2 != 0 {
+			return nil, fmt.Errorf("seawall:ignore %s: %s: no quote closes it", e.check, rest)
+		}
 		if set == nil {
 			return nil, fmt.Errorf(`seawall:ignore %s: %q is not understood: want reason="...", expires=YYYY-MM-DD or container=NAME`, e.check, rest)
 		}
@@ -373,14 +376,11 @@ func parseComment(text string) (*entry, error) {
 		if strings.HasPrefix(v, `"`) {
 			v = set[3]
 		}
-		switch set[1] {
-		case "reason":
-			e.reason = v
-		case "expires":
-			e.expires = v
-		case "container":
-			e.container = v
+		dst := map[string]*string{"reason": &e.reason, "expires": &e.expires, "container": &e.container}[set[1]]
+		if *dst != "" {
+			return nil, fmt.Errorf("seawall:ignore %s: %s is set twice", e.check, set[1])
 		}
+		*dst = v
 		rest = rest[len(set[0]):]
 	}
 	return e, e.valid()

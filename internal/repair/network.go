@@ -67,7 +67,7 @@ spec:
 func (r *repairer) denyByDefault(s *scan.Result) bool {
 	planned := false
 	for i := range s.Findings {
-		f, o := &s.Findings[i], s.Objects[i]
+		f, o := s.Findings[i], s.Objects[i]
 		if f.Suppressed != nil || o.Text == nil || !slices.Contains(isolation, f.Check) {
 			continue
 		}

@@ -25,7 +25,7 @@ type File struct {
 	// New says that the file does not exist yet.
 	New bool
 	// Fixed are the findings that the change removes.
-	Fixed []seawall.Finding
+	Fixed []*seawall.Finding
 }
 
 // Left is a finding that was not fixed, and why.
@@ -81,7 +81,7 @@ type repairer struct {
 func (r *repairer) pass(s *scan.Result) bool {
 	edits := map[string]*edit{}
 	for i := range s.Findings {
-		f, o := &s.Findings[i], s.Objects[i]
+		f, o := s.Findings[i], s.Objects[i]
 		if f.Suppressed != nil || len(f.Fix) == 0 || o.Text == nil || r.refused[key(f)] != "" {
 			continue
 		}
@@ -147,24 +147,24 @@ func (r *repairer) result(first, last *scan.Result) *Result {
 	out := &Result{Report: last.Report}
 	still := map[string]bool{}
 	for i := range last.Findings {
-		still[key(&last.Findings[i])] = true
+		still[key(last.Findings[i])] = true
 	}
 	for i := range first.Findings {
 		f, o := first.Findings[i], first.Objects[i]
 		switch {
 		case f.Suppressed != nil:
-		case !still[key(&f)]:
+		case !still[key(f)]:
 			name := o.File
-			if deny := r.denies[key(&f)]; deny != "" {
+			if deny := r.denies[key(f)]; deny != "" {
 				name = deny
 			}
 			if file := r.files[name]; file != nil {
 				file.Fixed = append(file.Fixed, f)
 			}
-		case len(f.Fix) == 0 && r.refused[key(&f)] == "":
+		case len(f.Fix) == 0 && r.refused[key(f)] == "":
 			out.Unfixable++
 		default:
-			out.Left = append(out.Left, Left{f, r.whyNot(&f, o)})
+			out.Left = append(out.Left, Left{*f, r.whyNot(f, o)})
 		}
 	}
 	for _, f := range r.files {

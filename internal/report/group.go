@@ -103,10 +103,10 @@ type sorted struct {
 	suppressed []*seawall.Finding // accepted
 }
 
-func split(findings []seawall.Finding) sorted {
+func split(findings []*seawall.Finding) sorted {
 	s := sorted{standing: make([]*seawall.Finding, 0, len(findings))}
 	for i := range findings {
-		switch f := &findings[i]; {
+		switch f := findings[i]; {
 		case f.Suppressed != nil:
 			s.suppressed = append(s.suppressed, f)
 		case f.Known:

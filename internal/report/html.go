@@ -276,10 +276,10 @@ func refPrefixes(refs []string) []string {
 }
 
 // htmlChecks lists the checks that found something and have help.
-func htmlChecks(findings []seawall.Finding, o *Options) []htmlCheck {
+func htmlChecks(findings []*seawall.Finding, o *Options) []htmlCheck {
 	index := map[string]*htmlCheck{}
 	for i := range findings {
-		f := &findings[i]
+		f := findings[i]
 		c := index[f.Check]
 		if c == nil {
 			why, fix := o.doc(f.Check)

@@ -31,7 +31,7 @@ func writeJSON(w *sink, r *seawall.Report, _ *Options) error {
 			b = append(b, ',')
 		}
 		b = append(b, '\n')
-		if b, err = appendFinding(b, &r.Findings[i]); err != nil {
+		if b, err = appendFinding(b, r.Findings[i]); err != nil {
 			return err
 		}
 		if len(b) > 12<<10 {

@@ -24,7 +24,7 @@ func reference(t testing.TB, r *seawall.Report) []byte {
 		c.Targets = []string{}
 	}
 	if c.Findings == nil {
-		c.Findings = []seawall.Finding{}
+		c.Findings = []*seawall.Finding{}
 	}
 	c.Frameworks = append([]seawall.Framework(nil), c.Frameworks...)
 	for i := range c.Frameworks {
@@ -90,7 +90,7 @@ func TestJSONRoundTrip(t *testing.T) {
 
 func TestJSONNoSuchNumber(t *testing.T) {
 	for _, v := range []any{math.NaN(), math.Inf(1), []any{map[string]any{"x": math.Inf(-1)}}, make(chan int)} {
-		r := &seawall.Report{Findings: []seawall.Finding{{ID: "abc", Fix: []seawall.PatchOp{{Value: v}}}}}
+		r := &seawall.Report{Findings: []*seawall.Finding{{ID: "abc", Fix: []seawall.PatchOp{{Value: v}}}}}
 		err := report.Write(io.Discard, "json", r, report.Options{})
 		if err == nil || !strings.Contains(err.Error(), "abc") {
 			t.Errorf("%v: got %v, want an error that names the finding", v, err)
@@ -134,7 +134,12 @@ func fill(rnd *rand.Rand, v reflect.Value, depth int) {
 		n := rnd.IntN(4)
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range n {
-			fill(rnd, v.Index(i), depth)
+			item := v.Index(i)
+			if item.Kind() == reflect.Pointer { // a list holds no nil
+				item.Set(reflect.New(item.Type().Elem()))
+				item = item.Elem()
+			}
+			fill(rnd, item, depth)
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
@@ -210,13 +215,13 @@ func nasty(rnd *rand.Rand) string {
 func many(n int) *seawall.Report {
 	r := shop()
 	base := r.Findings
-	r.Findings = make([]seawall.Finding, n)
+	r.Findings = make([]*seawall.Finding, n)
 	for i := range r.Findings {
-		f := base[i%len(base)]
+		f := *base[i%len(base)]
 		f.ID = fmt.Sprintf("%032x", i)
 		f.Subject.Name = fmt.Sprintf("%s-%d", f.Subject.Name, i/20)
 		f.Location.Line = 1 + i
-		r.Findings[i] = f
+		r.Findings[i] = &f
 	}
 	return r
 }

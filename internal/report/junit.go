@@ -42,7 +42,7 @@ type (
 func writeJUnit(w *sink, r *seawall.Report, o *Options) error {
 	all := make([]*seawall.Finding, len(r.Findings))
 	for i := range r.Findings {
-		all[i] = &r.Findings[i]
+		all[i] = r.Findings[i]
 	}
 	suites := []junitSuite{junitCoverage(r)}
 	for _, g := range groups(all) {

@@ -57,7 +57,7 @@ type outcome struct {
 func writeReportObjects(w *sink, r *seawall.Report, o *Options, d dialect) error {
 	byNamespace := map[string][]outcome{"": coverageOutcomes(r)}
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		ns := f.Subject.Namespace
 		if !isLabel(ns) {
 			ns = "" // no such namespace can exist: a template, or no object

@@ -134,7 +134,7 @@ func TestNothingDropped(t *testing.T) {
 			f.Suppressed = &seawall.Suppression{Reason: "accepted", By: "file"}
 		}
 		f.Known = i%10 == 1
-		r.Findings = append(r.Findings, f)
+		r.Findings = append(r.Findings, &f)
 		r.Summary.Add(&f)
 	}
 	for _, format := range report.Formats() {
@@ -251,7 +251,7 @@ func hostile(s string) *seawall.Report {
 	h := f
 	h.Location = seawall.Location{Path: s}
 	return &seawall.Report{
-		Version: s, Targets: []string{s}, Findings: []seawall.Finding{f, g, h}, Warnings: []string{s},
+		Version: s, Targets: []string{s}, Findings: []*seawall.Finding{&f, &g, &h}, Warnings: []string{s},
 		Coverage: seawall.Coverage{
 			Evaluated: map[string]int{s: 1}, Unexamined: map[string]int{s: 2},
 			Incomplete:   []seawall.Incomplete{{Location: seawall.Location{File: s}, Check: s, Reason: s}},
@@ -292,7 +292,7 @@ func options() report.Options {
 
 func nothingFound() *seawall.Report {
 	return &seawall.Report{
-		Version: "v0.1.0", Targets: []string{"deploy"}, Findings: []seawall.Finding{},
+		Version: "v0.1.0", Targets: []string{"deploy"}, Findings: []*seawall.Finding{},
 		Coverage: seawall.Coverage{Documents: 4, Objects: 5, Evaluated: map[string]int{"apps/v1/Deployment": 2, "v1/Service": 2}, Unexamined: map[string]int{"example.com/v1/Widget": 1}},
 	}
 }
@@ -314,7 +314,7 @@ func shop() *seawall.Report {
 		return seawall.Location{File: "deploy/web.yaml", Line: line, Column: col, Path: path}
 	}
 	long := strings.Repeat("a-very-long-name-", 12) + "end"
-	findings := []seawall.Finding{
+	findings := []*seawall.Finding{
 		{
 			ID: "2f1c", Check: "image-tag-latest", Title: "Image tag can move", Severity: seawall.Medium, Phase: seawall.Build, Layer: seawall.ContainerLayer,
 			Subject: in(web, "web"), Location: at(18, 18, "spec.template.spec.containers[0].image"), Message: `image "registry.example.com/shop/web:latest" has a tag that can move`,
@@ -375,13 +375,13 @@ func shop() *seawall.Report {
 			Suppressed: &seawall.Suppression{Reason: "", By: "file"},
 		},
 	}
-	findings = append(findings, seawall.Finding{
+	findings = append(findings, &seawall.Finding{
 		ID: "01d5", Check: "host-pid", Title: "Pod sees the node's processes", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
 		Subject: seawall.Subject{Kind: "DaemonSet", APIVersion: "apps/v1", Namespace: "shop", Name: "agent"}, Location: seawall.Location{File: "deploy/agent.yaml", Line: 11, Column: 7, Path: "spec.template.spec.hostPID"},
 		Message: "the pod sees the processes of the node", Remediation: "remove hostPID", Known: true,
 	})
 	for i := range 9 {
-		findings = append(findings, seawall.Finding{
+		findings = append(findings, &seawall.Finding{
 			ID: fmt.Sprintf("b%03d", i), Check: "run-as-root", Title: "Container may run as root", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
 			Subject: in(web, fmt.Sprintf("worker-%d", i)), Location: at(60+10*i, 9, fmt.Sprintf("spec.template.spec.containers[%d]", i+2)),
 			Message: "the container may run as root", Remediation: "set runAsNonRoot to true", Refs: []string{"pss:restricted/runAsNonRoot"},
@@ -415,7 +415,7 @@ func shop() *seawall.Report {
 		Warnings: []string{"exceptions.yaml:4: the exception for host-pid matched nothing", "the exception for host-ipc expired on 2026-12-31"},
 	}
 	for i := range r.Findings {
-		r.Summary.Add(&r.Findings[i])
+		r.Summary.Add(r.Findings[i])
 	}
 	return r
 }

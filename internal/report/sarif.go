@@ -141,7 +141,7 @@ func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 		if i > 0 {
 			w.str(",")
 		}
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		if err := enc.Encode(sarifResultOf(f, index[f.Check], o)); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 
 // sarifRules describes every check that found something, in the order of the
 // slugs, and where each stands.
-func sarifRules(findings []seawall.Finding, o *Options) ([]sarifRule, map[string]int) {
+func sarifRules(findings []*seawall.Finding, o *Options) ([]sarifRule, map[string]int) {
 	type check struct {
 		first *seawall.Finding
 		worst seawall.Severity
@@ -165,7 +165,7 @@ func sarifRules(findings []seawall.Finding, o *Options) ([]sarifRule, map[string
 	}
 	checks := map[string]*check{}
 	for i := range findings {
-		f := &findings[i]
+		f := findings[i]
 		c := checks[f.Check]
 		if c == nil {
 			c = &check{first: f}

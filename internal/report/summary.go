@@ -24,7 +24,7 @@ type tally struct {
 func newTally(r *seawall.Report) tally {
 	t := tally{incomplete: len(r.Coverage.Incomplete), unjudged: len(unjudged(r.Coverage.NotEvaluated)), coverage: &r.Coverage}
 	for i := range r.Findings {
-		switch f := &r.Findings[i]; {
+		switch f := r.Findings[i]; {
 		case f.Suppressed != nil:
 			t.suppressed++
 		case f.Known:

@@ -21,7 +21,7 @@ func tally(frameworks []check.Framework, rules []*check.Rule, snaps []*cluster.S
 	}
 	failed := map[string]map[seawall.Subject]bool{}
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		if f.Suppressed != nil {
 			continue
 		}

@@ -25,7 +25,7 @@ import (
 // read reads all targets: the files of all of them together as one snapshot,
 // each cluster as one of its own.
 func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report, error) {
-	report := &seawall.Report{Version: o.Version, Targets: o.Targets, Findings: []seawall.Finding{}}
+	report := &seawall.Report{Version: o.Version, Targets: o.Targets, Findings: []*seawall.Finding{}}
 	targets, err := parseTargets(o.Targets)
 	if err != nil {
 		return nil, nil, err

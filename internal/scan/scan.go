@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -110,7 +111,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
 	result.drop(o.Choice.Severity)
 	for i := range report.Findings {
-		report.Summary.Add(&report.Findings[i])
+		report.Summary.Add(report.Findings[i])
 	}
 	return result, nil
 }
@@ -152,21 +153,21 @@ func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *c
 	embeds := embedding(snap)
 	examined := make([]bool, len(snap.Objects))
 	chunks := (len(snap.Objects) + chunk - 1) / chunk
-	// Those across objects first: they are few enough that the room for all the
-	// others can then be made at once.
 	funcs := set.Funcs()
-	err = result.gather(ctx, len(funcs), func(i int, out *check.Result) { set.Across(funcs[i], snap, out) })
-	if err != nil {
-		return err
-	}
-	err = result.gather(ctx, chunks, func(c int, out *check.Result) {
-		end := min((c+1)*chunk, len(snap.Objects))
-		for i := c * chunk; i < end; i++ {
-			obj := snap.Objects[i]
-			// A pod is judged, and counts as examined, with its workload.
-			examined[i] = snap.Represented(obj) || set.Object(obj, embeds[obj], out)
+	var done atomic.Int64
+	// The functions come first to run, being the longest, and last in the report.
+	err = result.gather(ctx, chunks+len(funcs), func(i int, out *check.Result) {
+		if i >= chunks {
+			set.Across(funcs[i-chunks], snap, out)
+			return
 		}
-		o.Progress("judging", end, len(snap.Objects))
+		end := min((i+1)*chunk, len(snap.Objects))
+		for j := i * chunk; j < end; j++ {
+			obj := snap.Objects[j]
+			// A pod is judged, and counts as examined, with its workload.
+			examined[j] = snap.Represented(obj) || set.Object(obj, embeds[obj], out)
+		}
+		o.Progress("judging", int(done.Add(int64(end-i*chunk))), len(snap.Objects))
 	})
 	if err != nil {
 		return err
@@ -175,37 +176,24 @@ func judgeSnapshot(ctx context.Context, o *Options, rules []*check.Rule, snap *c
 	return nil
 }
 
-// wave is how many tasks of each core run before their results are taken over:
-// enough to keep all cores busy, few enough that what is in flight stays small.
-const wave = 16
-
-// gather runs n tasks on all cores and takes their results over in the order of
-// the tasks, wave by wave. The buffers of a wave serve the next one: a large
-// scan has hundreds of thousands of findings, and they should exist once.
+// gather runs n tasks on all cores, the last one first, and takes their results
+// over in the order of their numbers.
 func (r *Result) gather(ctx context.Context, n int, task func(i int, out *check.Result)) error {
-	cores := runtime.GOMAXPROCS(0)
-	parts := make([]check.Result, min(n, wave*cores))
+	parts := make([]check.Result, n)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := n - 1; i >= 0; i-- {
+		group.Go(func() error {
+			task(i, &parts[i])
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("judging: %w", err)
+	}
 	seen := map[seawall.Incomplete]bool{}
-	for start := 0; start < n; start += len(parts) {
-		running := min(len(parts), n-start)
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(cores)
-		for i := range running {
-			group.Go(func() error {
-				task(start+i, &parts[i])
-				return ctx.Err()
-			})
-		}
-		if err := group.Wait(); err != nil {
-			return fmt.Errorf("judging: %w", err)
-		}
-		before := len(r.Findings)
-		for i := range running {
-			r.take(&parts[i], seen)
-		}
-		if start == 0 {
-			r.expect((len(r.Findings) - before) * (n - running) / running)
-		}
+	for i := range parts {
+		r.take(&parts[i], seen)
 	}
 	return nil
 }
@@ -220,16 +208,7 @@ func (r *Result) take(part *check.Result, seen map[seawall.Incomplete]bool) {
 			r.Coverage.Incomplete = append(r.Coverage.Incomplete, hole)
 		}
 	}
-	part.Findings, part.Objects, part.Incomplete = part.Findings[:0], part.Objects[:0], part.Incomplete[:0]
-}
-
-// expect makes room for n more findings and a few, so that the list need not be
-// copied as it grows.
-func (r *Result) expect(n int) {
-	if n > cap(r.Findings)-len(r.Findings) {
-		r.Findings = slices.Grow(r.Findings, n+n/8)
-		r.Objects = slices.Grow(r.Objects, n+n/8)
-	}
+	*part = check.Result{}
 }
 
 // count fills in which kinds were examined and which were not.

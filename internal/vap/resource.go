@@ -58,7 +58,7 @@ func builtin() []resource {
 	for _, row := range &builtinTable {
 		versions, differ := strings.CutPrefix(row.versions, "+")
 		served := strings.Fields(versions)
-		for _, text := range strings.Fields(row.resources) {
+		for text := range strings.FieldsSeq(row.resources) {
 			name, kind, _ := strings.Cut(text, ":")
 			name, global := strings.CutPrefix(name, "!")
 			out = append(out, resource{row.group, served[0], name, kind, !global, served, !differ})

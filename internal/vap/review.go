@@ -1,6 +1,7 @@
 package vap
 
 import (
+	"maps"
 	"strings"
 	"sync"
 
@@ -86,10 +87,7 @@ func (r *review) shown(version string) map[string]any {
 	if version == r.res.version {
 		return r.root
 	}
-	out := make(map[string]any, len(r.root))
-	for k, v := range r.root {
-		out[k] = v
-	}
+	out := maps.Clone(r.root)
 	out["apiVersion"] = r.res.group + "/" + version
 	return out
 }

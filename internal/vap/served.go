@@ -410,7 +410,7 @@ func admitPod(spec object) {
 }
 
 // tokenPath is where the token of the service account goes.
-const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
+const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a path, no secret
 
 // mountToken mounts the token in each container that has nothing there yet. The
 // API server ends the volume's name with five random characters.

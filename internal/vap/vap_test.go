@@ -35,55 +35,91 @@ func TestVerdicts(t *testing.T) {
 		want            []string
 	}{
 		{name: "pod", policy: always, objects: pod, want: []string{"Pod/shop/web : refused"}},
-		{name: "pod-of-workload", policy: `validations: [{expression: "!object.spec.containers.exists(c, c.image == 'nginx')"}]`, objects: deployment,
-			want: []string{"Deployment/shop/web spec.template.spec.containers: failed expression: !object.spec.containers.exists(c, c.image == 'nginx')"}},
-		{name: "path-of-variable", policy: `variables: [{name: cs, expression: object.spec.containers}]
+		{
+			name: "pod-of-workload", policy: `validations: [{expression: "!object.spec.containers.exists(c, c.image == 'nginx')"}]`, objects: deployment,
+			want: []string{"Deployment/shop/web spec.template.spec.containers: failed expression: !object.spec.containers.exists(c, c.image == 'nginx')"},
+		},
+		{
+			name: "path-of-variable", policy: `variables: [{name: cs, expression: object.spec.containers}]
   validations: [{expression: "variables.cs.size() == 2", message: " two "}]`, objects: deployment,
-			want: []string{"Deployment/shop/web spec.template.spec.containers: two"}},
-		{name: "path-of-optional", policy: `validations: [{expression: "object.?spec.?hostNetwork.orValue(false) == true", message: refused}]`, objects: pod,
-			want: []string{"Pod/shop/web spec.hostNetwork: refused"}},
-		{name: "warn", policy: always, binding: "validationActions: [Warn, Audit]", objects: pod,
-			want: []string{"Pod/shop/web : refused (the API server admits it: warn, audit only)"}},
+			want: []string{"Deployment/shop/web spec.template.spec.containers: two"},
+		},
+		{
+			name: "path-of-optional", policy: `validations: [{expression: "object.?spec.?hostNetwork.orValue(false) == true", message: refused}]`, objects: pod,
+			want: []string{"Pod/shop/web spec.hostNetwork: refused"},
+		},
+		{
+			name: "warn", policy: always, binding: "validationActions: [Warn, Audit]", objects: pod,
+			want: []string{"Pod/shop/web : refused (the API server admits it: warn, audit only)"},
+		},
 		{name: "no-operation", policy: always, rule: `{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods]}`, objects: pod},
 		{name: "subresource", policy: always, rule: `{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: [pods/exec]}`, objects: pod},
 		{name: "pods-star", policy: always, rule: `{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: ["pods/*"]}`, objects: pod, want: []string{"Pod/shop/web : refused"}},
 		{name: "version-never-served", policy: always, rule: `{apiGroups: [apps], apiVersions: [v1beta1], operations: ["*"], resources: [deployments]}`, objects: deployment},
-		{name: "version-that-reads-differently", policy: always, rule: `{apiGroups: [autoscaling], apiVersions: [v1], operations: ["*"], resources: [horizontalpodautoscalers]}`,
+		{
+			name: "version-that-reads-differently", policy: always, rule: `{apiGroups: [autoscaling], apiVersions: [v1], operations: ["*"], resources: [horizontalpodautoscalers]}`,
 			objects: "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {maxReplicas: 2}\n",
-			want:    []string{"unknown: it asks for version v1 of the object, which reads differently: write the object in that version"}},
-		{name: "unknown-kind", policy: `validations: [{expression: "object.spec.size < 3 && object.apiVersion == 'example.com/v2'", messageExpression: "string(object.apiVersion)"}]`,
-			rule: `{apiGroups: [example.com], apiVersions: [v2], operations: ["*"], resources: [widgets]}`, objects: widget, want: []string{"Widget/shop/w spec.size: example.com/v2"}},
-		{name: "name", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"], resourceNames: [w]}`, objects: widget + "---\n" + pod,
-			want: []string{"Widget/shop/w : refused"}},
-		{name: "scope-cluster", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"], scope: Cluster}`, objects: ns + "---\n" + pod,
-			want: []string{"Namespace/shop : refused"}},
-		{name: "no-policy-on-policies", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"]}`,
-			objects: "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: x}\n---\napiVersion: authentication.k8s.io/v1\nkind: TokenReview\nmetadata: {name: x}\n"},
-		{name: "namespace-unknown", policy: always, binding: "matchResources: {namespaceSelector: {matchLabels: {env: prod}}}", objects: pod,
-			want: []string{"unknown: it selects namespaces by labels, and the Namespace shop is not among what is scanned: add it"}},
+			want:    []string{"unknown: it asks for version v1 of the object, which reads differently: write the object in that version"},
+		},
+		{
+			name: "unknown-kind", policy: `validations: [{expression: "object.spec.size < 3 && object.apiVersion == 'example.com/v2'", messageExpression: "string(object.apiVersion)"}]`,
+			rule: `{apiGroups: [example.com], apiVersions: [v2], operations: ["*"], resources: [widgets]}`, objects: widget, want: []string{"Widget/shop/w spec.size: example.com/v2"},
+		},
+		{
+			name: "name", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"], resourceNames: [w]}`, objects: widget + "---\n" + pod,
+			want: []string{"Widget/shop/w : refused"},
+		},
+		{
+			name: "scope-cluster", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"], scope: Cluster}`, objects: ns + "---\n" + pod,
+			want: []string{"Namespace/shop : refused"},
+		},
+		{
+			name: "no-policy-on-policies", policy: always, rule: `{apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"]}`,
+			objects: "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: x}\n---\napiVersion: authentication.k8s.io/v1\nkind: TokenReview\nmetadata: {name: x}\n",
+		},
+		{
+			name: "namespace-unknown", policy: always, binding: "matchResources: {namespaceSelector: {matchLabels: {env: prod}}}", objects: pod,
+			want: []string{"unknown: it selects namespaces by labels, and the Namespace shop is not among what is scanned: add it"},
+		},
 		{name: "namespace-known", policy: always, binding: "matchResources: {namespaceSelector: {matchLabels: {env: prod}}}", objects: pod + "---\n" + ns, want: []string{"Pod/shop/web : refused"}},
 		{name: "namespace-by-name", policy: always, binding: "matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: other}}}", objects: pod},
 		{name: "namespace-unknown-but-unlabelled", policy: always, binding: "matchResources: {namespaceSelector: {matchLabels: {env: prod}}, objectSelector: {matchLabels: {a: b}}}", objects: pod},
-		{name: "namespace-object", policy: `validations: [{expression: "namespaceObject.metadata.name == 'shop' && namespaceObject.metadata.labels.env == 'prod'"}]`, objects: pod,
-			want: []string{"unknown: it looks at the Namespace shop, which is not among what is scanned: add it"}},
-		{name: "default-namespace", policy: `validations: [{expression: "object.metadata.namespace != 'default' || request.namespace != 'default'", message: default}]`,
-			rule: `{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: [configmaps]}`, objects: config, want: []string{"ConfigMap/c metadata.namespace: default"}},
+		{
+			name: "namespace-object", policy: `validations: [{expression: "namespaceObject.metadata.name == 'shop' && namespaceObject.metadata.labels.env == 'prod'"}]`, objects: pod,
+			want: []string{"unknown: it looks at the Namespace shop, which is not among what is scanned: add it"},
+		},
+		{
+			name: "default-namespace", policy: `validations: [{expression: "object.metadata.namespace != 'default' || request.namespace != 'default'", message: default}]`,
+			rule: `{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: [configmaps]}`, objects: config, want: []string{"ConfigMap/c metadata.namespace: default"},
+		},
 		{name: "user", policy: `validations: [{expression: "request.userInfo.username == 'a'"}]`, objects: pod, want: []string{"unknown: it depends on who asks, which a scan cannot know"}},
-		{name: "user-does-not-matter", policy: `validations: [{expression: "request.userInfo.username == 'a' && object.metadata.name != 'web'", message: taken}]`, objects: pod,
-			want: []string{"Pod/shop/web metadata.name: taken"}},
-		{name: "error", policy: `validations: [{expression: "object.spec.nothing"}]`, objects: pod,
-			want: []string{"error: validations must evaluate to bool"}},
-		{name: "error-fails", policy: `validations: [{expression: "object.spec.nothing == 1"}]`, objects: pod,
-			want: []string{"Pod/shop/web spec.nothing: expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"}},
+		{
+			name: "user-does-not-matter", policy: `validations: [{expression: "request.userInfo.username == 'a' && object.metadata.name != 'web'", message: taken}]`, objects: pod,
+			want: []string{"Pod/shop/web metadata.name: taken"},
+		},
+		{
+			name: "error", policy: `validations: [{expression: "object.spec.nothing"}]`, objects: pod,
+			want: []string{"error: validations must evaluate to bool"},
+		},
+		{
+			name: "error-fails", policy: `validations: [{expression: "object.spec.nothing == 1"}]`, objects: pod,
+			want: []string{"Pod/shop/web spec.nothing: expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"},
+		},
 		{name: "error-ignored", policy: "failurePolicy: Ignore\n  " + `validations: [{expression: "object.spec.nothing == 1"}]`, objects: pod},
 		{name: "condition-false-beats-error", policy: "matchConditions: [{name: a, expression: 'object.no == 1'}, {name: b, expression: 'false'}]\n  " + always, objects: pod},
-		{name: "null-is-absent", policy: `validations: [{expression: "!has(object.spec.nodeName) && !('nodeName' in object.spec)"}]`,
-			objects: "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {nodeName: null, containers: []}\n"},
-		{name: "parameters-lost", policy: "paramKind: {apiVersion: v1, kind: ConfigMap}\n  " + always, binding: "paramRef: {name: p, namespace: x, parameterNotFoundAction: Deny}", objects: pod,
-			want: []string{"unknown: its parameters, ConfigMap p in namespace x, are not among what is scanned: add them to the folder of checks"}},
-		{name: "parameters-scanned", policy: "paramKind: {apiVersion: v1, kind: ConfigMap}\n  " + `validations: [{expression: "params.data.a == 'b'", messageExpression: "'a is ' + params.data.a"}]`,
+		{
+			name: "null-is-absent", policy: `validations: [{expression: "!has(object.spec.nodeName) && !('nodeName' in object.spec)"}]`,
+			objects: "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {nodeName: null, containers: []}\n",
+		},
+		{
+			name: "parameters-lost", policy: "paramKind: {apiVersion: v1, kind: ConfigMap}\n  " + always, binding: "paramRef: {name: p, namespace: x, parameterNotFoundAction: Deny}", objects: pod,
+			want: []string{"unknown: its parameters, ConfigMap p in namespace x, are not among what is scanned: add them to the folder of checks"},
+		},
+		{
+			name: "parameters-scanned", policy: "paramKind: {apiVersion: v1, kind: ConfigMap}\n  " + `validations: [{expression: "params.data.a == 'b'", messageExpression: "'a is ' + params.data.a"}]`,
 			binding: "paramRef: {selector: {}, parameterNotFoundAction: Deny}", objects: pod + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: p, namespace: shop}\ndata: {a: c}\n",
-			want: []string{"Pod/shop/web : a is c"}},
+			want: []string{"Pod/shop/web : a is c"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.rule == "" {
@@ -125,7 +161,7 @@ func judgeText(t *testing.T, policy, objects string) []string {
 	}
 	var out []string
 	for i := range result.Findings {
-		f := result..Findings[i]
+		f := result.Findings[i]
 		out = append(out, fmt.Sprintf("%s %s: %s", f.Subject, f.Location.Path, f.Message))
 	}
 	for _, hole := range result.Incomplete {

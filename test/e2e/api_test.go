@@ -83,7 +83,7 @@ func (a *api) do(ctx context.Context, method, path, contentType string, body []b
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer{}, err
@@ -220,6 +220,16 @@ func (a *api) mustApply(t *testing.T, text []byte) {
 		case "CustomResourceDefinition":
 			a.awaitKind(t, root)
 		}
+	}
+}
+
+// remove deletes an object, also when the test is over.
+func (a *api) remove(t *testing.T, root *document.Node) {
+	t.Helper()
+	path, _ := a.path(t, root)
+	out, err := a.do(context.WithoutCancel(t.Context()), http.MethodDelete, path+"/"+url.PathEscape(root.At("metadata", "name").Str()), "", nil)
+	if err != nil || !out.ok() {
+		t.Errorf("deleting %s: %v %s", path, err, out.message())
 	}
 }
 

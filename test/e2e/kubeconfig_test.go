@@ -67,7 +67,7 @@ func unpack(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	z, err := zstd.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func unpack(t *testing.T, name string) string {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(&out, r); err != nil { //nolint:gosec // the test has made the file
+		if _, err := io.Copy(&out, r); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -110,24 +110,40 @@ func (c *policyCase) install(t *testing.T, a *api) {
 	for _, root := range roots {
 		a.mustApply(t, root.AppendJSON(nil))
 	}
+	t.Cleanup(func() {
+		for _, root := range slices.Backward(roots) {
+			if rank(root) > rankOther {
+				a.remove(t, root)
+			}
+		}
+	})
 	eventually(t, "the API server enforces "+c.name, func() bool {
 		v, _ := c.ask(t, a, c.objects[0])
 		return v.refusal != "" || len(v.warnings) > 0
 	})
 }
 
+// The order in which objects are applied.
+const (
+	rankNamespace = iota
+	rankDefinition
+	rankOther
+	rankPolicy
+	rankBinding
+)
+
 func rank(root *document.Node) int {
 	switch root.Get("kind").Str() {
 	case "Namespace":
-		return 0
+		return rankNamespace
 	case "CustomResourceDefinition":
-		return 1
+		return rankDefinition
 	case "ValidatingAdmissionPolicy":
-		return 3
+		return rankPolicy
 	case "ValidatingAdmissionPolicyBinding":
-		return 4
+		return rankBinding
 	}
-	return 2
+	return rankOther
 }
 
 // said is what the API server says of an object.
@@ -137,18 +153,18 @@ type said struct {
 }
 
 // ask asks the API server to create an object, or the pod of a workload that
-// would be admitted itself. comparable is false where something else than the
+// would be admitted itself. decided is false where something else than the
 // policies refuses it.
-func (c *policyCase) ask(t *testing.T, a *api, root *document.Node) (v said, comparable bool) {
+func (c *policyCase) ask(t *testing.T, a *api, root *document.Node) (v said, decided bool) {
 	t.Helper()
-	v, comparable = c.askOne(t, a, root)
+	v, decided = c.askOne(t, a, root)
 	o, _ := snapshot.New(root)
-	if !comparable || v.refusal != "" || o.Kind == "Pod" {
-		return v, comparable
+	if !decided || v.refusal != "" || o.Kind == "Pod" {
+		return v, decided
 	}
 	for _, tmpl := range snapshot.PodTemplates(o) {
-		pod, comparable := c.askOne(t, a, podOf(t, o, &tmpl))
-		if !comparable {
+		pod, decided := c.askOne(t, a, podOf(t, o, &tmpl))
+		if !decided {
 			return v, false
 		}
 		v.refusal = pod.refusal
@@ -173,7 +189,7 @@ func podOf(t *testing.T, o *snapshot.Object, tmpl *snapshot.PodTemplate) *docume
 
 const validationFailed = "Validation failed for ValidatingAdmissionPolicy '"
 
-func (c *policyCase) askOne(t *testing.T, a *api, root *document.Node) (v said, comparable bool) {
+func (c *policyCase) askOne(t *testing.T, a *api, root *document.Node) (v said, decided bool) {
 	t.Helper()
 	out := a.create(t, root, true)
 	for _, w := range out.warnings {
@@ -199,8 +215,8 @@ func (c *policyCase) compare(t *testing.T, a *api) tally {
 	var n tally
 	for _, root := range c.objects {
 		for _, v := range append([]*document.Node{root}, variants(root)...) {
-			theirs, comparable := c.ask(t, a, v)
-			if !comparable {
+			theirs, decided := c.ask(t, a, v)
+			if !decided {
 				n.invalid++
 				continue
 			}
@@ -275,7 +291,7 @@ func (j *judge) say(t *testing.T, root *document.Node) verdicts {
 	var v verdicts
 	ids := map[string]bool{}
 	for i := range out.Findings {
-		f := &out.Findings[i]
+		f := out.Findings[i]
 		if out.Objects[i] != o {
 			continue
 		}

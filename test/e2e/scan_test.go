@@ -129,7 +129,7 @@ func TestScanClusterFindsWhatFilesShow(t *testing.T) {
 		t.Errorf("files (-) and cluster (+) differ:\n%s", diff)
 	}
 	for i := range live.Findings {
-		f := &live.Findings[i]
+		f := live.Findings[i]
 		if f.Subject.Namespace == "shop" && slices.Contains([]string{"Pod", "ReplicaSet", "Job"}, f.Subject.Kind) {
 			t.Errorf("%s is reported for %s, which a controller of the shop owns", f.Check, f.Subject)
 		}
@@ -143,7 +143,7 @@ func TestScanClusterFindsWhatFilesShow(t *testing.T) {
 func about(r *seawall.Report, subjects map[string]bool) []string {
 	var out []string
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		s := f.Subject
 		if !subjects[s.Kind+"/"+s.Namespace+"/"+s.Name] {
 			continue
@@ -368,7 +368,7 @@ func TestSnapshotFindsTheSame(t *testing.T) {
 func ids(r *seawall.Report) []string {
 	out := make([]string, 0, len(r.Findings))
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i]
 		out = append(out, fmt.Sprintf("%s %s %s", f.ID, f.Check, f.Subject))
 	}
 	slices.SortFunc(out, cmp.Compare)
@@ -405,13 +405,13 @@ func TestScanChangesNothing(t *testing.T) {
 }
 
 func dataOf(item *document.Node) string {
-	var out string
+	var out []byte
 	for _, field := range []string{"data", "spec", "rules", "subjects"} {
 		if n := item.Get(field); n != nil {
-			out += string(n.AppendJSON(nil))
+			out = n.AppendJSON(out)
 		}
 	}
-	return out
+	return string(out)
 }
 
 // post creates something and returns the answer.
@@ -437,7 +437,7 @@ func TestLiveObjectsAreValid(t *testing.T) {
 		args := append([]string{"cluster", "--kubeconfig", shared.kubeconfig, "--check", "schema-invalid"}, more...)
 		r, _ := scan(t, args...)
 		for i := range r.Findings {
-			f := &r.Findings[i]
+			f := r.Findings[i]
 			t.Errorf("%q: %s %s: %s", more, f.Subject, f.Location.Path, f.Message)
 		}
 	}
