@@ -27,8 +27,11 @@ func mounted(in *check.Input, t *cluster.PodTemplate) (yes bool, path string) {
 	return true, path
 }
 
-// tokenMounted reports pods that get a service account token.
+// tokenMounted reports pods that get a service account token. A fix is offered
+// only where nothing says that the token is wanted: neither the pod itself, nor
+// a binding of its account.
 func tokenMounted(in *check.Input) {
+	model := rbac.Of(in.Snapshot)
 	templates := in.Snapshot.Templates()
 	for i := range templates {
 		t := &templates[i]
@@ -36,15 +39,15 @@ func tokenMounted(in *check.Input) {
 		if !yes {
 			continue
 		}
+		h := check.Hit{Object: t.Object, Path: path}
 		why := "by default"
 		if t.Spec().Get("automountServiceAccountToken") != nil {
 			why = "automountServiceAccountToken is true"
+		} else if boundBy(model, t) == nil {
+			h.Fix = patch.Set(t.Object.Root, path, false)
 		}
-		in.Report(check.Hit{
-			Object: t.Object, Path: path,
-			Message: fmt.Sprintf("the token of service account %s is mounted (%s)", t.ServiceAccount(), why),
-			Fix:     patch.Set(t.Object.Root, path, false),
-		})
+		h.Message = fmt.Sprintf("the token of service account %s is mounted (%s)", t.ServiceAccount(), why)
+		in.Report(h)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -405,8 +406,14 @@ func jsonValue(v ref.Val) any {
 // cause is the path with the indexes of containers and named items replaced by
 // their names, so that a finding keeps its ID when a list is reordered.
 func cause(t *target, path string) string {
+	base := ""
 	if t.container != nil {
-		path = strings.TrimPrefix(path, t.container.Path)
+		base = t.container.Path
+		path = strings.TrimPrefix(path, base)
+		if strings.Contains(t.pod.SpecPath, "[") {
+			// One of several templates, whose containers may have equal names.
+			path = t.pod.SpecPath + path
+		}
 	}
 	if t.item != nil {
 		name := t.item.Get("name").Str()
@@ -415,7 +422,7 @@ func cause(t *target, path string) string {
 		}
 		if name != "" {
 			if i := strings.LastIndexByte(t.path, '['); i >= 0 {
-				return t.path[:i] + "=" + name
+				return strings.TrimPrefix(t.path[:i], base) + "=" + name
 			}
 		}
 	}
@@ -477,7 +484,10 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 		}
 		a.fn(in)
 		for _, h := range in.hits {
-			out.hit(a.Rule, &h)
+			// What a workload made has its mistakes: they are reported once.
+			if !snap.Represented(h.Object) {
+				out.hit(a.Rule, &h)
+			}
 		}
 		out.Incomplete = append(out.Incomplete, in.holes...)
 		return
@@ -496,7 +506,24 @@ func (r *Result) hit(rule *Rule, h *Hit) {
 	if h.Severity != seawall.None {
 		f.Severity = h.Severity
 	}
-	f.ID = fingerprint(f, h.Path, h.Cause)
+	f.ID = fingerprint(f, h.cause(), h.Cause)
+}
+
+// containerIndex finds where in a path a container stands.
+var containerIndex = regexp.MustCompile(`(^|\.)(containers|initContainers|ephemeralContainers|steps|sidecars)\[\d+\]`)
+
+// cause is the path of a hit without the index of the container, whose name is
+// in the subject, so that the finding keeps its ID when containers are
+// reordered.
+func (h *Hit) cause() string {
+	if h.Container == "" {
+		return h.Path
+	}
+	at := containerIndex.FindStringIndex(h.Path)
+	if at == nil {
+		return h.Path
+	}
+	return h.Path[:at[0]] + h.Path[at[1]:]
 }
 
 // Examines says whether the rule looks at the object, which embeds pods or does
