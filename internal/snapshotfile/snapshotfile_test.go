@@ -41,6 +41,23 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestClusterOfObjects leaves the name of the cluster to the objects.
+func TestClusterOfObjects(t *testing.T) {
+	in := object(t, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}`)
+	in.Cluster = "prod"
+	var b bytes.Buffer
+	if err := Write(&b, cluster.NewSnapshot([]*cluster.Object{in}), Meta{}); err != nil {
+		t.Fatal(err)
+	}
+	got, m, err := Read(&b, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Cluster != "prod" || got.Objects[0].Cluster != "prod" {
+		t.Errorf("got the clusters %q and %q, want prod", m.Cluster, got.Objects[0].Cluster)
+	}
+}
+
 func TestRoundTripOfNothing(t *testing.T) {
 	got, _, err := Read(bytes.NewReader(pack(t, cluster.NewSnapshot(nil))), Limits{})
 	if err != nil || len(got.Objects) != 0 {
