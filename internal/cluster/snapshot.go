@@ -80,9 +80,11 @@ const maxOwners = 8
 // embeds no pod (an operator's own kind, a Node) stands for nothing, and
 // neither do owners that own each other, as only a forged manifest has them.
 func (s *Snapshot) Represented(o *Object) bool {
-	embeds := s.embeds()
-	stands := false
 	owner := s.Controller(o)
+	if owner == nil {
+		return false
+	}
+	embeds, stands := s.embeds(), false
 	for range maxOwners {
 		if owner == nil {
 			return stands
