@@ -63,7 +63,8 @@ func frameworkSet(t *testing.T, f *check.Framework, minor int) *check.Set {
 	return set
 }
 
-// examplePods returns the pods of the examples of the checks on pods, each once.
+// examplePods returns the pods of the examples of the checks on pods and of those
+// of the standards themselves, each once.
 func examplePods(t *testing.T) []*snapshot.Object {
 	t.Helper()
 	rules, err := checks.Rules()
@@ -73,7 +74,7 @@ func examplePods(t *testing.T) []*snapshot.Object {
 	seen := map[string]bool{}
 	var out []*snapshot.Object
 	for _, r := range rules {
-		if r.Topic != "pod" {
+		if r.Topic != "pod" && r.Topic != "pss" {
 			continue
 		}
 		for i := range r.Examples {
