@@ -191,8 +191,7 @@ func compile(env *cel.Env, r *Rule) (*program, error) {
 // broken says where in the rule's file an expression does not compile.
 func (r *Rule) broken(field string, err error) error {
 	line := 1
-	var syntax *syntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*syntaxError](err); ok {
 		line = syntax.line
 	}
 	return fmt.Errorf("%s: %s: %w", r.at(field, line), field, err)

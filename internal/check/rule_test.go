@@ -109,14 +109,14 @@ func FuzzParseRule(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, err := range set.Compile() {
-			if !strings.HasPrefix(err.Error(), "x/a.txtar") {
-				t.Errorf("the error names no file: %v", err)
+		if errs := set.Compile(); len(errs) > 0 {
+			if !strings.HasPrefix(errs[0].Error(), "x/a.txtar") {
+				t.Errorf("the error names no file: %v", errs[0])
 			}
 			return
 		}
 		for i := range r.Examples {
-			set.Outcome(r.ID, &r.Examples[i]) //nolint:errcheck // it must not panic
+			set.Outcome(r.ID, &r.Examples[i])
 		}
 	})
 }

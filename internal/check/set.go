@@ -104,9 +104,7 @@ func withParams(r *Rule, changed map[string]any) (*Rule, error) {
 	}
 	out := *r
 	out.Params = make(map[string]any, len(r.Params))
-	for k, v := range r.Params {
-		out.Params[k] = v
-	}
+	maps.Copy(out.Params, r.Params)
 	for _, k := range slices.Sorted(maps.Keys(changed)) {
 		if _, known := r.Params[k]; !known {
 			return nil, r.noParam(k)

@@ -268,7 +268,7 @@ func writeFile(name string, mode fs.FileMode, write func(io.Writer) error) error
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when all went well
 	if err := write(tmp); err != nil {
-		tmp.Close() //nolint:errcheck,gosec // the first error is the one to tell
+		tmp.Close() //nolint:errcheck // the first error is the one to tell
 		return notWritten(name, err)
 	}
 	if err := tmp.Chmod(mode); err != nil {
@@ -300,8 +300,7 @@ func writeInPlace(name string, write func(io.Writer) error) error {
 
 // notWritten names the file, and not the temporary one that the error does.
 func notWritten(name string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	return fmt.Errorf("writing %s: %w", name, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,14 +73,14 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	got := 0
 	if err := ts.Exec(args[1], args[2:]...); err != nil {
 		var exit interface{ ExitCode() int }
-		if e, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // Exec does not wrap it
+		if e, ok := err.(interface{ ExitCode() int }); ok {
 			exit = e
 		} else {
 			ts.Fatalf("%v", err)
 		}
 		got = exit.ExitCode()
 	}
-	if want := args[0]; fmt.Sprint(got) != want {
+	if want := args[0]; strconv.Itoa(got) != want {
 		ts.Fatalf("exit code %d, want %s\nstdout:\n%s\nstderr:\n%s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
 }

@@ -355,8 +355,10 @@ func commentLinesAfter(text []byte, line int) int {
 	return n
 }
 
-var commentPattern = regexp.MustCompile(`^seawall:ignore\s+(\S+)\s*(.*)$`)
-var settingPattern = regexp.MustCompile(`^(reason|expires|container)=("([^"]*)"|[^"\s]\S*)(\s+|$)`)
+var (
+	commentPattern = regexp.MustCompile(`^seawall:ignore\s+(\S+)\s*(.*)$`)
+	settingPattern = regexp.MustCompile(`^(reason|expires|container)=("([^"]*)"|[^"\s]\S*)(\s+|$)`)
+)
 
 func parseComment(text string) (*entry, error) {
 	m := commentPattern.FindStringSubmatch(text)

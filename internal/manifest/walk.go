@@ -63,21 +63,21 @@ func Walk(root string, exclude []string) (*Tree, error) {
 		return nil, fmt.Errorf("reading %s: %w", root, err)
 	}
 	t := &Tree{Root: root, exclude: exclude}
-	real := Real(root)
-	if chart := chartOfTemplates(real); chart != "" {
+	realPath := Real(root)
+	if chart := chartOfTemplates(realPath); chart != "" {
 		t.fail(root, "holds templates of a chart, which only render with it: scan "+filepath.ToSlash(chart))
 		return t, nil
 	}
-	folder := Place{filepath.ToSlash(filepath.Dir(root)), filepath.Dir(real)}
+	folder := Place{filepath.ToSlash(filepath.Dir(root)), filepath.Dir(realPath)}
 	switch {
 	case info.IsDir():
-		t.folder(root, real, nil)
+		t.folder(root, realPath, nil)
 	case filepath.Base(root) == chartFile:
 		t.Charts = append(t.Charts, folder)
 	case IsKustomization(root):
 		t.Kustomizations = append(t.Kustomizations, folder)
 	default:
-		t.Files = append(t.Files, Place{filepath.ToSlash(root), real})
+		t.Files = append(t.Files, Place{filepath.ToSlash(root), realPath})
 	}
 	slices.SortFunc(t.Files, func(a, b Place) int { return strings.Compare(a.Name, b.Name) })
 	return t, nil
@@ -90,19 +90,19 @@ func Real(name string) string {
 	if err != nil {
 		return filepath.Clean(name)
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	realPath, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return abs
 	}
-	return real
+	return realPath
 }
 
 const chartFile = "Chart.yaml"
 
 // chartOfTemplates returns the folder of the chart whose templates folder a
 // path is or stands in, else "".
-func chartOfTemplates(real string) string {
-	for dir := real; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+func chartOfTemplates(realPath string) string {
+	for dir := realPath; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		chart := filepath.Dir(dir)
 		if filepath.Base(dir) != "templates" {
 			continue
@@ -114,9 +114,8 @@ func chartOfTemplates(real string) string {
 	return ""
 }
 
-// folder lists one folder, which really is at real. above are the folders around
-// it.
-func (t *Tree) folder(dir, real string, above []os.FileInfo) {
+// folder lists one folder. above are the folders around it.
+func (t *Tree) folder(dir, realPath string, above []os.FileInfo) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		t.unreadable(dir, err)
@@ -137,7 +136,7 @@ func (t *Tree) folder(dir, real string, above []os.FileInfo) {
 		t.unreadable(dir, err)
 		return
 	}
-	here := Place{filepath.ToSlash(dir), real}
+	here := Place{filepath.ToSlash(dir), realPath}
 	if hasFile(entries, chartFile) {
 		t.Charts = append(t.Charts, here)
 		return
@@ -150,11 +149,11 @@ func (t *Tree) folder(dir, real string, above []os.FileInfo) {
 	}
 	above = append(slices.Clip(above), info)
 	for _, e := range entries {
-		t.entry(filepath.Join(dir, e.Name()), filepath.Join(real, e.Name()), e, above)
+		t.entry(filepath.Join(dir, e.Name()), filepath.Join(realPath, e.Name()), e, above)
 	}
 }
 
-func (t *Tree) entry(name, real string, e fs.DirEntry, above []os.FileInfo) {
+func (t *Tree) entry(name, realPath string, e fs.DirEntry, above []os.FileInfo) {
 	if t.excluded(name) {
 		t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "left out by --exclude"})
 		return
@@ -168,7 +167,7 @@ func (t *Tree) entry(name, real string, e fs.DirEntry, above []os.FileInfo) {
 			}
 			return
 		}
-		mode, real = info.Mode().Type(), Real(name)
+		mode, realPath = info.Mode().Type(), Real(name)
 	}
 	switch {
 	case mode.IsDir() && skippedFolders[e.Name()]:
@@ -176,12 +175,12 @@ func (t *Tree) entry(name, real string, e fs.DirEntry, above []os.FileInfo) {
 			t.Skipped = append(t.Skipped, seawall.Skipped{File: filepath.ToSlash(name), Reason: "a folder of other projects' code"})
 		}
 	case mode.IsDir():
-		t.folder(name, real, above)
+		t.folder(name, realPath, above)
 	case !isManifestName(name):
 	case !mode.IsRegular():
 		t.fail(name, "no regular file: not read")
 	default:
-		t.Files = append(t.Files, Place{filepath.ToSlash(name), real})
+		t.Files = append(t.Files, Place{filepath.ToSlash(name), realPath})
 	}
 }
 
@@ -193,10 +192,10 @@ func (t *Tree) excluded(name string) bool {
 	rel = filepath.ToSlash(rel)
 	for _, pattern := range t.exclude {
 		pattern = strings.TrimSuffix(strings.TrimPrefix(pattern, "./"), "/")
-		if whole, _ := path.Match(pattern, rel); whole { //nolint:errcheck // Walk has tried the pattern
+		if whole, _ := path.Match(pattern, rel); whole {
 			return true
 		}
-		if last, _ := path.Match(pattern, path.Base(rel)); last { //nolint:errcheck // Walk has tried the pattern
+		if last, _ := path.Match(pattern, path.Base(rel)); last {
 			return true
 		}
 	}
@@ -227,8 +226,7 @@ func isManifestName(name string) bool {
 
 func (t *Tree) unreadable(name string, err error) {
 	// The name is told already: only the reason is wanted.
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	t.fail(name, fmt.Sprintf("cannot be read: %v", err))

@@ -63,13 +63,12 @@ func parseTarget(name string) (target, error) {
 	}
 	info, err := os.Stat(name)
 	for _, later := range laterTargets {
-		if strings.HasPrefix(name, later+":") || (name == "node" && name == later && err != nil) {
+		if strings.HasPrefix(name, later+":") || (later == "node" && name == later && err != nil) {
 			return target{}, fmt.Errorf("target %q: this version cannot scan %s targets: it scans paths, -, cluster[:CONTEXT] and snapshot:FILE", name, later)
 		}
 	}
 	if err != nil {
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathErr.Err // the target is named already
 		}
 		return target{}, fmt.Errorf("target %q: %w: name a file, a folder, -, cluster[:CONTEXT] or snapshot:FILE", name, err)
