@@ -105,6 +105,8 @@ type engine struct {
 	only       []string
 	except     []string
 	namespaces cluster.Selector
+	// narrower, of a binding, must select the namespace too.
+	narrower *cluster.Selector
 }
 
 func (g *guards) guards(ns *cluster.Object) bool {
@@ -122,7 +124,7 @@ func (e *engine) covers(ns *cluster.Object) bool {
 		Key: "kubernetes.io/metadata.name", Value: &document.Node{Kind: document.String, Text: ns.Name},
 	}}}
 	labels.Fields = append(labels.Fields, ns.Root.At("metadata", "labels").Map()...)
-	return e.namespaces.Matches(labels)
+	return e.namespaces.Matches(labels) && (e.narrower == nil || e.narrower.Matches(labels))
 }
 
 // globs matches the names that Gatekeeper has: with * at one end or both.
@@ -160,11 +162,15 @@ func (g *guards) addEngine(o *cluster.Object, bound map[string][]*cluster.Object
 			return
 		}
 		for _, b := range bound[o.Name] {
-			e := engine{namespaces: selectorOrAll(spec.At("matchConstraints", "namespaceSelector"))}
-			if own := b.Root.At("spec", "matchResources", "namespaceSelector"); own != nil {
-				e.namespaces = selectorOrAll(own)
+			// A policy on labelled objects only is one that a pod can step around.
+			match, own := spec.Get("matchConstraints"), b.Root.At("spec", "matchResources")
+			if match.Get("objectSelector").Len() > 0 || own.Get("objectSelector").Len() > 0 {
+				continue
 			}
-			g.engines = append(g.engines, e)
+			narrower := selectorOrAll(own.Get("namespaceSelector"))
+			g.engines = append(g.engines, engine{
+				namespaces: selectorOrAll(match.Get("namespaceSelector")), narrower: &narrower,
+			})
 		}
 	case group == "kyverno.io" && (o.Kind == "ClusterPolicy" || o.Kind == "Policy"):
 		if kyvernoEnforces(spec) && speaksOfPods(spec) {

@@ -45,7 +45,7 @@ func schemaInvalid(in *check.Input) {
 	}
 	for _, o := range in.Snapshot.Objects {
 		// What SOPS has encrypted is another object until it is decrypted.
-		if o.Root.At("sops", "mac") == nil {
+		if o.Cluster == "" && o.Root.At("sops", "mac") == nil {
 			v.object(o)
 		}
 	}

@@ -184,7 +184,7 @@ func TestFastPathIsBounded(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := expression(env, tt.expr)
 			if err != nil {
-				t.Skip("the compiler refuses it already")
+				return // the compiler refuses it already
 			}
 			got, err := c.eval(targetOf(t))
 			if want, wantErr := c.slow(targetOf(t)); (err == nil) != (wantErr == nil) || (err == nil && got != want) {

@@ -1,3 +1,5 @@
+//go:build bootstrap
+
 package rbac
 
 import (
@@ -23,7 +25,7 @@ var (
 const bootstrapHead = `# The RBAC objects that Kubernetes ` + DefaultsVersion + ` itself makes at start, one a line, without
 # the label kubernetes.io/bootstrapping that all of them carry. Feature gates stand
 # at their defaults. Made by
-#   go test ./internal/rbac -run TestBootstrap -kubernetes DIR -update
+#   go test -tags bootstrap ./internal/rbac -run TestBootstrap -kubernetes DIR -update
 # from plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata of
 # https://github.com/kubernetes/kubernetes, Copyright The Kubernetes Authors,
 # licensed under the Apache License, Version 2.0
@@ -34,7 +36,7 @@ const bootstrapHead = `# The RBAC objects that Kubernetes ` + DefaultsVersion + 
 // -kubernetes says where that is.
 func TestBootstrap(t *testing.T) {
 	if *kubernetes == "" {
-		t.Skip("needs -kubernetes DIR")
+		t.Fatal("name the source tree with -kubernetes DIR")
 	}
 	dir := filepath.Join(*kubernetes, "plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata")
 	var out bytes.Buffer
