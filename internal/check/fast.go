@@ -177,8 +177,8 @@ func fastLiteral(v ref.Val) fastValue {
 }
 
 func (c *fastCompiler) ident(name string) fastFunc {
-	for i := len(c.vars) - 1; i >= 0; i-- {
-		if c.vars[i] == name {
+	for i, v := range slices.Backward(c.vars) {
+		if v == name {
 			return func(t *target) fastValue { return t.vars[i] }
 		}
 	}
@@ -703,18 +703,20 @@ var stringFuncs1 = map[string]func(s, arg string) fastValue{
 }
 
 var stringFuncs0 = map[string]func(s string) string{
-	"lowerAscii": func(s string) string { return mapASCII(s, 'A', 'Z', 'a'-'A') },
-	"upperAscii": func(s string) string { return mapASCII(s, 'a', 'z', -('a' - 'A')) },
+	"lowerAscii": func(s string) string { return mapASCII(s, 'A', 'Z') },
+	"upperAscii": func(s string) string { return mapASCII(s, 'a', 'z') },
 }
 
-// mapASCII shifts the letters from first to last and leaves all else alone.
-func mapASCII(s string, first, last byte, shift int) string {
+// mapASCII changes the case of the letters from first to last, which in ASCII
+// is one bit, and leaves all else alone.
+func mapASCII(s string, first, last byte) string {
+	const caseBit = 'a' ^ 'A'
 	for i := range len(s) {
 		if s[i] >= first && s[i] <= last {
 			b := []byte(s)
 			for j := i; j < len(b); j++ {
 				if b[j] >= first && b[j] <= last {
-					b[j] = byte(int(b[j]) + shift)
+					b[j] ^= caseBit
 				}
 			}
 			return string(b)

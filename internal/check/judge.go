@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -358,7 +359,7 @@ func (a *active) set(root *document.Node, prog *program, i int, path string, val
 // extend appends without writing to what others share.
 func extend(ops, more []seawall.PatchOp) []seawall.PatchOp {
 	if len(ops) == 0 {
-		return more[:len(more):len(more)]
+		return slices.Clip(more)
 	}
 	return append(ops, more...)
 }

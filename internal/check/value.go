@@ -146,7 +146,7 @@ func (l *listValue) Type() ref.Type                   { return types.ListType }
 func (l *listValue) Value() any                       { return l.node().Value() }
 func (l *listValue) Size() ref.Val                    { return types.Int(len(l.Items)) }
 func (l *listValue) Add(other ref.Val) ref.Val {
-	return native(l.node()).(traits.Adder).Add(plain(other)) //nolint:errcheck,forcetypeassert // cel-go's lists add
+	return native(l.node()).(traits.Adder).Add(plain(other)) // cel-go's lists add
 }
 
 func (l *listValue) Contains(v ref.Val) ref.Val {
@@ -191,6 +191,7 @@ type iterator struct{}
 func (iterator) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("an iterator is no %v", t)
 }
+
 func (iterator) ConvertToType(ref.Type) ref.Val { return types.NewErr("an iterator has no other type") }
 func (iterator) Equal(ref.Val) ref.Val          { return types.False }
 func (iterator) Type() ref.Type                 { return types.IteratorType }

@@ -24,11 +24,11 @@ func loadChecks(dirs []string) ([]*check.Rule, map[string]check.Func, error) {
 	funcs := checks.Funcs()
 	seen := map[string]bool{}
 	for _, dir := range dirs {
-		real := manifest.Real(dir)
-		if seen[real] {
+		place := manifest.Real(dir)
+		if seen[place] {
 			continue
 		}
-		seen[real] = true
+		seen[place] = true
 		own, err := loadFolder(dir, funcs)
 		if err != nil {
 			return nil, nil, err

@@ -90,6 +90,7 @@ func (l *layout) create(parent *node, name string, value any) ([]change, error) 
 			return l.createInFlow(parent, i, "", value)
 		}
 		return l.createItem(parent, i, value)
+	case plain, single, double, literal, alias:
 	}
 	return nil, &located{at: parent.start, err: fmt.Errorf("%w: the parent is not written as a map or a list", ErrLayout)}
 }

@@ -41,9 +41,7 @@ type (
 // findings still has a test that says what it looked at.
 func writeJUnit(w *sink, r *seawall.Report, o *Options) error {
 	all := make([]*seawall.Finding, len(r.Findings))
-	for i := range r.Findings {
-		all[i] = r.Findings[i]
-	}
+	copy(all, r.Findings)
 	suites := []junitSuite{junitCoverage(r)}
 	for _, g := range groups(all) {
 		suites = append(suites, junitGroup(g, o))

@@ -125,11 +125,11 @@ func (r *reader) file(f manifest.File) {
 }
 
 // once says whether a path comes for the first time.
-func (r *reader) once(real string) bool {
-	if r.seen[real] {
+func (r *reader) once(place string) bool {
+	if r.seen[place] {
 		return false
 	}
-	r.seen[real] = true
+	r.seen[place] = true
 	return true
 }
 
@@ -187,12 +187,12 @@ func (r *reader) onlyInOverlay(root string) []string {
 	}
 	var added []string
 	for _, name := range slices.Sorted(maps.Keys(r.options.Overlay)) {
-		real := filepath.Join(manifest.Real(filepath.Dir(name)), filepath.Base(name))
-		below, err := filepath.Rel(dir, real)
+		place := filepath.Join(manifest.Real(filepath.Dir(name)), filepath.Base(name))
+		below, err := filepath.Rel(dir, place)
 		if err != nil || !filepath.IsLocal(below) {
 			continue
 		}
-		if _, err := os.Lstat(name); err != nil && r.once(real) {
+		if _, err := os.Lstat(name); err != nil && r.once(place) {
 			added = append(added, name)
 		}
 	}
