@@ -254,8 +254,8 @@ func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Resul
 // a new one gets the given one. What is no regular file (a pipe, /dev/stdout) is
 // written to as it is.
 func writeFile(name string, mode fs.FileMode, write func(io.Writer) error) error {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
 	}
 	if info, err := os.Stat(name); err == nil {
 		if mode = info.Mode().Perm(); !info.Mode().IsRegular() {
