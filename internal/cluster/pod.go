@@ -143,7 +143,7 @@ func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]P
 			*out = append(*out, newTemplate(o, path, n))
 			return
 		}
-		if depth > 0 && ((isPodSpec(n) && hasImage(n.Get("containers"))) || isStepSpec(n)) {
+		if depth > 0 && ((isPodSpec(n) && hasImage(n.Get("containers"))) || isStepSpec(n) || isArgoTemplate(o, n)) {
 			*out = append(*out, bareTemplate(o, path, n))
 			return
 		}
@@ -174,6 +174,23 @@ func isPodSpec(n *document.Node) bool {
 func isStepSpec(n *document.Node) bool {
 	steps := n.Get("steps")
 	return isContainerList(steps) && hasImage(steps)
+}
+
+// soleContainers are the fields in which a template of an Argo Workflow holds
+// its one container.
+var soleContainers = [...]string{"container", "script"}
+
+// isArgoTemplate tells a template of an Argo Workflow that runs a container.
+func isArgoTemplate(o *Object, n *document.Node) bool {
+	if o.Group() != "argoproj.io" {
+		return false
+	}
+	for _, key := range soleContainers {
+		if n.Get(key).Get("image") != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func hasImage(containers *document.Node) bool {
@@ -255,6 +272,14 @@ func (t *PodTemplate) addContainers() {
 				typ = Sidecar
 			}
 			t.Containers = append(t.Containers, Container{Root: c, Type: typ, Path: document.Index(prefix, i)})
+		}
+	}
+	if !isArgoTemplate(t.Object, spec) {
+		return
+	}
+	for _, key := range soleContainers {
+		if c := spec.Get(key); c.Get("image") != nil {
+			t.Containers = append(t.Containers, Container{Root: c, Type: Main, Path: document.Key(t.SpecPath, key)})
 		}
 	}
 }

@@ -39,6 +39,7 @@ func TestPodTemplatesArePlaced(t *testing.T) {
 				{"spec.replicatedJobs[1].template.spec.template", "spec.replicatedJobs[1].template.spec.template.spec", "spec.replicatedJobs[1].template.spec.template.spec.containers[0]"},
 			},
 		},
+		{"argo-workflow", "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {entrypoint: a, templates: [{name: a, steps: [[{name: b, template: b}]]}, {name: b, container: {image: x}}, {name: c, script: {image: y, source: z}, sidecars: [{name: s, image: w}]}]}}", [][]string{{"", "spec.templates[1]", "spec.templates[1].container"}, {"", "spec.templates[2]", "spec.templates[2].sidecars[0]", "spec.templates[2].script"}}},
 		{"tekton-task", "{apiVersion: tekton.dev/v1, kind: Task, spec: {steps: [{name: a, image: x}], sidecars: [{name: b, image: y}]}}", [][]string{{"", "spec", "spec.steps[0]", "spec.sidecars[0]"}}},
 		{"tekton-taskrun", "{apiVersion: tekton.dev/v1, kind: TaskRun, spec: {taskSpec: {steps: [{image: x}]}}}", [][]string{{"", "spec.taskSpec", "spec.taskSpec.steps[0]"}}},
 		{"tekton-pipeline", "{apiVersion: tekton.dev/v1, kind: Pipeline, spec: {tasks: [{name: t, taskSpec: {steps: [{image: x}]}}]}}", [][]string{{"", "spec.tasks[0].taskSpec", "spec.tasks[0].taskSpec.steps[0]"}}},
