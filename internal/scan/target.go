@@ -53,7 +53,7 @@ func parseTargets(names []string) ([]target, error) {
 func parseTarget(name string) (target, error) {
 	switch {
 	case name == "-":
-		return target{stdin, name, "stdin"}, nil
+		return target{stdin, name, name}, nil
 	case name == "cluster":
 		return target{liveCluster, name, ""}, nil
 	case strings.HasPrefix(name, "cluster:"):
