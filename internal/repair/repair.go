@@ -7,6 +7,7 @@ package repair
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -185,6 +186,9 @@ func (r *repairer) whyNot(f *seawall.Finding, o *cluster.Object) string {
 		if v.File != "" {
 			where = " (" + seawall.Location{File: v.File, Line: v.Line}.String() + ")"
 		}
+		if to, ok := wanted(f); ok {
+			return fmt.Sprintf("made from a chart: set the value %s%s to %s", v.Path, where, to)
+		}
 		return fmt.Sprintf("made from a chart: change the value %s%s", v.Path, where)
 	case o.File == "":
 		return "a live object: change the manifest that it was made from"
@@ -192,4 +196,29 @@ func (r *repairer) whyNot(f *seawall.Finding, o *cluster.Object) string {
 		return "made by a template or kustomization: change " + strings.TrimSpace(f.Location.String())
 	}
 	return "the change did not remove the finding: make it by hand"
+}
+
+// wanted returns, as JSON, what the fix puts where the finding stands, if the
+// chart's value is all of that and not a part of it, as a tag is of an image.
+func wanted(f *seawall.Finding) (string, bool) {
+	_, field, _ := document.Parent(f.Location.Path)
+	if _, name, _ := document.Parent(f.Location.Value.Path); name != field {
+		return "", false
+	}
+	for _, op := range f.Fix {
+		below, ok := strings.CutPrefix(document.Pointer(f.Location.Path), op.Path)
+		if !ok || op.Op == "remove" {
+			continue
+		}
+		value := op.Value
+		for key := range strings.SplitSeq(strings.TrimPrefix(below, "/"), "/") {
+			if m, nested := value.(map[string]any); nested && key != "" {
+				value = m[key]
+			}
+		}
+		if text, err := json.Marshal(value); err == nil && value != nil {
+			return string(text), true
+		}
+	}
+	return "", false
 }
