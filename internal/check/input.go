@@ -19,7 +19,7 @@ type Input struct {
 	Minor int
 
 	rule  *Rule
-	hits  []Hit
+	out   *Result
 	holes []seawall.Incomplete
 }
 
@@ -44,8 +44,13 @@ type Hit struct {
 	Fix []seawall.PatchOp
 }
 
-// Report adds an offence.
-func (in *Input) Report(h Hit) { in.hits = append(in.hits, h) }
+// Report adds an offence. What a workload made has the workload's mistakes:
+// they are reported once, with the workload.
+func (in *Input) Report(h Hit) {
+	if !in.Snapshot.Represented(h.Object) {
+		in.out.hit(in.rule, &h)
+	}
+}
 
 // Unknown says that the check could not be judged for o, or at all when o is
 // nil, and why. What is unknown is never counted as passed.

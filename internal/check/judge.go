@@ -479,17 +479,11 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 		if a.ID != id {
 			continue
 		}
-		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a.Rule}
+		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a.Rule, out: out}
 		if out.minor != 0 {
 			in.Minor = int(out.minor)
 		}
 		a.fn(in)
-		for _, h := range in.hits {
-			// What a workload made has its mistakes: they are reported once.
-			if !snap.Represented(h.Object) {
-				out.hit(a.Rule, &h)
-			}
-		}
 		out.Incomplete = append(out.Incomplete, in.holes...)
 		return
 	}

@@ -89,6 +89,48 @@ var templatePaths = map[string][]string{
 	"CronJob":               {"spec.jobTemplate.spec.template"},
 }
 
+// usualPath is a step, and an item of it, below a path of the kinds that
+// everybody knows.
+type usualPath struct {
+	base, key string
+	index     int // -1 for none
+}
+
+// usualItems is how many containers of a list have their path ready.
+const usualItems = 8
+
+// usualPaths are the paths of pod specs and containers in templatePaths, made
+// once: a scan asks for the same few for every workload.
+var usualPaths = makeUsualPaths()
+
+func makeUsualPaths() map[usualPath]string {
+	out := map[usualPath]string{}
+	for _, paths := range templatePaths {
+		for _, path := range paths {
+			spec := document.Key(path, "spec")
+			out[usualPath{path, "spec", -1}] = spec
+			for _, list := range containerLists {
+				for i := range usualItems {
+					out[usualPath{spec, list.key, i}] = document.Index(document.Key(spec, list.key), i)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// pathOf returns base.key, or base.key[index].
+func pathOf(base, key string, index int) string {
+	if path, usual := usualPaths[usualPath{base, key, index}]; usual {
+		return path
+	}
+	path := document.Key(base, key)
+	if index >= 0 {
+		path = document.Index(path, index)
+	}
+	return path
+}
+
 // builtinGroups are the API groups, "" the core one, whose kinds templatePaths
 // speaks of.
 var builtinGroups = map[string]bool{"": true, "apps": true, "batch": true, "extensions": true}
@@ -226,7 +268,7 @@ var containerLists = [...]struct {
 }
 
 func newTemplate(o *Object, path string, root *document.Node) PodTemplate {
-	t := PodTemplate{Object: o, Root: root, Path: path, SpecPath: document.Key(path, "spec")}
+	t := PodTemplate{Object: o, Root: root, Path: path, SpecPath: pathOf(path, "spec", -1)}
 	t.addContainers()
 	return t
 }
@@ -257,21 +299,20 @@ func (t *PodTemplate) addContainers() {
 		if field.IsNull() {
 			continue
 		}
-		prefix := document.Key(t.SpecPath, l.key)
 		if field.Kind != document.List {
-			t.Malformed = append(t.Malformed, prefix)
+			t.Malformed = append(t.Malformed, pathOf(t.SpecPath, l.key, -1))
 			continue
 		}
 		for i, c := range field.Items {
 			if c.Kind != document.Map {
-				t.Malformed = append(t.Malformed, document.Index(prefix, i))
+				t.Malformed = append(t.Malformed, pathOf(t.SpecPath, l.key, i))
 				continue
 			}
 			typ := l.typ
 			if typ == Init && c.Get("restartPolicy").Str() == "Always" {
 				typ = Sidecar
 			}
-			t.Containers = append(t.Containers, Container{Root: c, Type: typ, Path: document.Index(prefix, i)})
+			t.Containers = append(t.Containers, Container{Root: c, Type: typ, Path: pathOf(t.SpecPath, l.key, i)})
 		}
 	}
 	if !isArgoTemplate(t.Object, spec) {

@@ -191,6 +191,11 @@ func (r *Result) gather(ctx context.Context, n int, task func(i int, out *check.
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("judging: %w", err)
 	}
+	total := 0
+	for i := range parts {
+		total += len(parts[i].Findings)
+	}
+	r.Findings, r.Objects = slices.Grow(r.Findings, total), slices.Grow(r.Objects, total)
 	seen := map[seawall.Incomplete]bool{}
 	for i := range parts {
 		r.take(&parts[i], seen)
