@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -151,6 +152,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			if err != nil {
 				return err
 			}
+			saveMemory(env, targets)
 			result, err := scan.Run(cmd.Context(), *o)
 			if err != nil {
 				return err //nolint:wrapcheck // the service says what it was doing
@@ -176,6 +178,17 @@ func needTarget(_ *cobra.Command, args []string) error {
 		return fmt.Errorf("name a target: a file, a folder, -, cluster or snapshot:FILE")
 	}
 	return nil
+}
+
+// saveMemory trades a tenth more time for a tenth less memory where a whole
+// cluster is held: 20,000 workloads should fit in 1 GiB. GOGC overrides it.
+func saveMemory(env *Env, targets []string) {
+	whole := func(t string) bool {
+		return t == "cluster" || strings.HasPrefix(t, "cluster:") || strings.HasPrefix(t, "snapshot:")
+	}
+	if env.Getenv("GOGC") == "" && slices.ContainsFunc(targets, whole) {
+		debug.SetGCPercent(50)
+	}
 }
 
 // verdict turns a report into the exit code.
