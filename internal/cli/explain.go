@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,7 +51,7 @@ func explain(w io.Writer, r *check.Rule) {
 	if r.Needs != "" {
 		fmt.Fprintf(&b, "Needs:      %s\n", r.Needs)
 	}
-	for _, name := range sortedKeys(r.Params) {
+	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
 		fmt.Fprintf(&b, "Parameter:  %s = %v\n", name, r.Params[name])
 	}
 	if len(r.Refs) > 0 {
@@ -71,13 +72,4 @@ func explain(w io.Writer, r *check.Rule) {
 
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -46,7 +46,7 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report
 			}
 			r.snaps = append(r.snaps, snap)
 		case stdin:
-			r.file(manifest.ReadFrom(t.arg, o.Stdin))
+			r.take(manifest.ReadFrom(t.arg, o.Stdin))
 		case chart:
 			r.chart(ctx, manifest.Place{Name: t.arg, Real: manifest.Real(t.arg)})
 		case files:
@@ -117,11 +117,23 @@ type reader struct {
 	seen map[string]bool
 }
 
-func (r *reader) file(f manifest.File) {
+// take takes over what one file, chart or kustomization held.
+func (r *reader) take(f manifest.File) {
 	r.coverage.Documents += f.Documents
 	r.coverage.Incomplete = append(r.coverage.Incomplete, f.Incomplete...)
 	r.coverage.Skipped = append(r.coverage.Skipped, f.Skipped...)
 	r.objects = append(r.objects, f.Objects...)
+}
+
+// made takes over what a chart or kustomization was made to, and why it was
+// not.
+func (r *reader) made(f manifest.File, err error) {
+	if err != nil {
+		r.coverage.Incomplete = append(r.coverage.Incomplete, seawall.Incomplete{
+			Location: seawall.Location{File: f.Name}, Reason: err.Error(),
+		})
+	}
+	r.take(f)
 }
 
 // once says whether a path comes for the first time.
@@ -173,7 +185,7 @@ func (r *reader) readTrees(ctx context.Context) error {
 		return fmt.Errorf("reading files: %w", err)
 	}
 	for i := range read {
-		r.file(read[i])
+		r.take(read[i])
 	}
 	return nil
 }
@@ -205,16 +217,11 @@ func (r *reader) chart(ctx context.Context, place manifest.Place) {
 		return
 	}
 	r.options.Progress("rendering "+place.Name, 0, 0)
-	result, err := helm.Render(ctx, place.Name, r.options.Helm)
-	if err != nil {
-		r.coverage.Incomplete = append(r.coverage.Incomplete, seawall.Incomplete{
-			Location: seawall.Location{File: place.Name}, Reason: err.Error(),
-		})
-	}
-	r.coverage.Documents += result.Documents
-	r.coverage.Incomplete = append(r.coverage.Incomplete, result.Incomplete...)
-	r.coverage.Skipped = append(r.coverage.Skipped, result.Skipped...)
-	r.objects = append(r.objects, result.Objects...)
+	res, err := helm.Render(ctx, place.Name, r.options.Helm)
+	r.made(manifest.File{
+		Name: place.Name, Objects: res.Objects, Documents: res.Documents,
+		Incomplete: res.Incomplete, Skipped: res.Skipped,
+	}, err)
 }
 
 // kustomizations builds the kustomizations that no other one builds on, and
@@ -257,15 +264,11 @@ func (r *reader) kustomizations(ctx context.Context, dirs []manifest.Place) {
 }
 
 func (r *reader) kustomization(ctx context.Context, dir string) {
-	result, err := kustomize.Build(ctx, dir, kustomize.Options{})
-	if err != nil {
-		r.coverage.Incomplete = append(r.coverage.Incomplete, seawall.Incomplete{
-			Location: seawall.Location{File: clean(dir)}, Reason: err.Error(),
-		})
-	}
-	r.coverage.Documents += result.Documents
-	r.coverage.Incomplete = append(r.coverage.Incomplete, result.Incomplete...)
-	r.objects = append(r.objects, result.Objects...)
+	res, err := kustomize.Build(ctx, dir, kustomize.Options{})
+	r.made(manifest.File{
+		Name: clean(dir), Objects: res.Objects, Documents: res.Documents,
+		Incomplete: res.Incomplete, Skipped: res.Skipped,
+	}, err)
 }
 
 func clean(name string) string { return filepath.ToSlash(filepath.Clean(name)) }

@@ -70,8 +70,8 @@ type Result struct {
 	Objects []*cluster.Object
 	// Checks are the IDs of the checks that ran.
 	Checks []string
-	// Snapshots are what was scanned.
-	Snapshots []*cluster.Snapshot
+
+	sources *sources
 }
 
 // Run scans. The report is complete even where parts of the input are broken:
@@ -92,7 +92,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		len(report.Coverage.Incomplete) == 0 && len(report.Coverage.Skipped) == 0 {
 		return nil, fmt.Errorf("%w: no YAML or JSON file, chart or kustomization in %s", ErrNothing, strings.Join(o.Targets, ", "))
 	}
-	result := &Result{Report: report, Snapshots: snaps, Checks: ids(rules)}
+	result := &Result{Report: report, Checks: ids(rules), sources: newSources(snaps)}
 	for _, snap := range snaps {
 		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {
 			return nil, err
@@ -100,8 +100,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	report.Coverage.NotEvaluated = unmet(rules)
 	acceptance := exception.Acceptance{
-		List: o.Exceptions, Today: o.Today, Text: newSources(snaps).text,
-		Checks: ids(rules), Known: ids(o.Rules), Partial: o.Namespace != "",
+		List: o.Exceptions, Today: o.Today, Text: result.sources.text,
+		Checks: result.Checks, Known: ids(o.Rules), Partial: o.Namespace != "",
 	}
 	for _, snap := range snaps {
 		acceptance.Objects = append(acceptance.Objects, snap.Objects...)

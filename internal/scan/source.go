@@ -40,12 +40,11 @@ func (s *sources) text(file string) []byte {
 
 // Source returns the text of a line of a file in the report, counted from 1.
 func (r *Result) Source() func(file string, line int) (string, bool) {
-	s := newSources(r.Snapshots)
 	lines := map[string][]string{}
 	return func(file string, line int) (string, bool) {
 		split, known := lines[file]
 		if !known {
-			split = splitLines(s.text(file))
+			split = splitLines(r.sources.text(file))
 			lines[file] = split
 		}
 		if line < 1 || line > len(split) {
