@@ -16,13 +16,7 @@ func noImagePolicy(in *check.Input) {
 	if !s.Whole || slices.ContainsFunc(s.Objects, verifiesImages) {
 		return
 	}
-	var where *cluster.Object
-	for _, o := range s.Kind("Namespace") {
-		if o.Group() == "" && (where == nil || o.Name == "kube-system") {
-			where = o
-		}
-	}
-	if where != nil {
+	if where := s.SystemNamespace(); where != nil {
 		in.Report(check.Hit{Object: where, Path: "metadata.name"})
 	}
 }

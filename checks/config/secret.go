@@ -20,13 +20,7 @@ func noSecretStore(in *check.Input) {
 			return
 		}
 	}
-	var where *cluster.Object
-	for _, o := range s.Kind("Namespace") {
-		if o.Group() == "" && (where == nil || o.Name == "kube-system") {
-			where = o
-		}
-	}
-	if where != nil {
+	if where := s.SystemNamespace(); where != nil {
 		in.Report(check.Hit{Object: where, Path: "metadata.name"})
 	}
 }

@@ -65,7 +65,6 @@ func noPodPolicy(in *check.Input) {
 	if len(g.engines) > 0 || g.defaultLevel != "" {
 		return
 	}
-	var where *cluster.Object
 	for _, o := range s.Kind("Namespace") {
 		if o.Group() != "" {
 			continue
@@ -74,10 +73,8 @@ func noPodPolicy(in *check.Input) {
 		case "baseline", "restricted":
 			return
 		}
-		if where == nil || o.Name == "kube-system" {
-			where = o
-		}
 	}
+	where := s.SystemNamespace()
 	switch {
 	case where == nil:
 	case g.configUnseen:

@@ -78,35 +78,22 @@ func portText(port *document.Node) string {
 // ingressDangling reports backends of Ingresses that do not exist.
 func ingressDangling(in *check.Input) {
 	x := servicesOf(in.Snapshot)
-	for _, o := range in.Snapshot.Kind("Ingress") {
-		if g := o.Group(); g != "networking.k8s.io" && g != "extensions" {
-			continue
+	in.Snapshot.IngressBackends(func(o *cluster.Object, backend *document.Node, path string) {
+		name, port := backend.At("service", "name").Str(), backend.At("service", "port", "number")
+		if port == nil {
+			port = backend.At("service", "port", "name")
 		}
-		each := func(backend *document.Node, path string) {
-			name, port := backend.At("service", "name").Str(), backend.At("service", "port", "number")
-			if port == nil {
-				port = backend.At("service", "port", "name")
-			}
-			if old := backend.Get("serviceName").Str(); old != "" {
-				name, port = old, backend.Get("servicePort")
-			}
-			// The AWS load balancer controller reads an action from an annotation.
-			if port.Str() == "use-annotation" {
-				return
-			}
-			if fault := x.fault(namespaceOf(o), name, port); fault != "" {
-				in.Report(check.Hit{Object: o, Path: path, Message: fault})
-			}
+		if old := backend.Get("serviceName").Str(); old != "" {
+			name, port = old, backend.Get("servicePort")
 		}
-		spec := o.Root.Get("spec")
-		each(spec.Get("defaultBackend"), "spec.defaultBackend")
-		each(spec.Get("backend"), "spec.backend")
-		for i, rule := range spec.Get("rules").List() {
-			for j, p := range rule.At("http", "paths").List() {
-				each(p.Get("backend"), document.Index(document.Index("spec.rules", i)+".http.paths", j)+".backend")
-			}
+		// The AWS load balancer controller reads an action from an annotation.
+		if port.Str() == "use-annotation" {
+			return
 		}
-	}
+		if fault := x.fault(namespaceOf(o), name, port); fault != "" {
+			in.Report(check.Hit{Object: o, Path: path, Message: fault})
+		}
+	})
 }
 
 const gatewayGroup = "gateway.networking.k8s.io"

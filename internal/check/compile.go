@@ -140,16 +140,6 @@ func (c *code) slow(t *target) (ref.Val, error) {
 	return v, err //nolint:wrapcheck // the caller says what was judged
 }
 
-// truth is eval for conditions, without the detour over CEL's own values.
-func (c *code) truth(t *target) (holds, sure bool) {
-	if c.fast == nil {
-		return false, false
-	}
-	t.steps = 0
-	v := c.fast(t)
-	return v.i != 0, v.kind == fastBool
-}
-
 // segment is a piece of a message: text, or an expression's value.
 type segment struct {
 	text string

@@ -105,7 +105,7 @@ func (s *Set) withMarks(id string, e *Example) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.add(&active{Rule: r, fn: a.fn, params: document.FromValue(paramsOf(r))})
+		out.add(newActive(r, a.fn))
 	}
 	return out, nil
 }

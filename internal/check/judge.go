@@ -127,12 +127,6 @@ func (s *Set) decide(a *active, prog *program, t *target, out *Result) {
 			return
 		}
 	}
-	if holds, sure := prog.deny.truth(t); sure {
-		if holds {
-			out.finding(a, prog, t, "")
-		}
-		return
-	}
 	v, err := prog.deny.eval(t)
 	if err != nil {
 		out.Incomplete = append(out.Incomplete, unjudged(a, t, err))
@@ -207,8 +201,8 @@ func (r *Result) finding(a *active, prog *program, t *target, offender string) {
 // names, the first that exists there, or else the first.
 func causePath(a *active, t *target, offender string) string {
 	first := ""
-	for i, at := range strings.Split(a.At, "|") {
-		path, found := t.where(strings.TrimSpace(at), offender)
+	for i, at := range a.at {
+		path, found := t.where(at, offender)
 		if found {
 			return path
 		}
@@ -537,13 +531,4 @@ func (r *Rule) Examines(o *cluster.Object, embedsPods bool) bool {
 		}
 	}
 	return false
-}
-
-// Unmet returns what is reported for rules that need more than objects.
-func (s *Set) Unmet() []seawall.Incomplete {
-	out := make([]seawall.Incomplete, 0, len(s.needs))
-	for _, a := range s.needs {
-		out = append(out, seawall.Incomplete{Check: a.ID, Reason: "needs " + a.Needs})
-	}
-	return out
 }

@@ -26,7 +26,6 @@ type Set struct {
 	pods       []*active
 	containers []*active
 	funcs      []*active
-	needs      []*active
 
 	paths paths
 
@@ -40,6 +39,7 @@ type Set struct {
 type active struct {
 	*Rule
 	fn     Func
+	at     []string // the paths that Rule.At names
 	params *document.Node
 	fixes  fixCache
 	once   sync.Once
@@ -77,15 +77,23 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		a := &active{Rule: r, params: document.FromValue(paramsOf(r))}
+		var fn Func
 		if r.Func != "" {
-			if a.fn = o.Funcs[r.Func]; a.fn == nil {
+			if fn = o.Funcs[r.Func]; fn == nil {
 				return nil, fmt.Errorf("%s: no function is called %q", r.at("func", 1), r.Func)
 			}
 		}
-		s.add(a)
+		s.add(newActive(r, fn))
 	}
 	return s, nil
+}
+
+func newActive(r *Rule, fn Func) *active {
+	a := &active{Rule: r, fn: fn, params: document.FromValue(paramsOf(r))}
+	for path := range strings.SplitSeq(r.At, "|") {
+		a.at = append(a.at, strings.TrimSpace(path))
+	}
+	return a
 }
 
 // paramsOf returns a rule's parameters, an empty map where it has none.
@@ -160,7 +168,7 @@ func (s *Set) add(a *active) {
 	case a.fn != nil:
 		s.funcs = append(s.funcs, a)
 	case a.Deny == "":
-		s.needs = append(s.needs, a)
+		// It needs more than objects, and is judged elsewhere or not at all.
 	case a.Scope() == ScopePod:
 		s.pods = append(s.pods, a)
 	case a.Scope() == ScopeContainer:
@@ -174,15 +182,6 @@ func (s *Set) add(a *active) {
 			}
 		}
 	}
-}
-
-// Rules returns the rules of the set in the order given.
-func (s *Set) Rules() []*Rule {
-	out := make([]*Rule, len(s.rules))
-	for i, a := range s.rules {
-		out[i] = a.Rule
-	}
-	return out
 }
 
 // Compile compiles every rule now and returns all errors, so that a broken

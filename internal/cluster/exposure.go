@@ -188,29 +188,34 @@ func (x *ExposureIndex) lead(namespace, name string, w Way) {
 	e.Ways = append(e.Ways, w)
 }
 
-// addIngresses follows Ingress, and the kinds that do its work elsewhere:
-// OpenShift's Route, Traefik's IngressRoute and Contour's HTTPProxy.
-func (x *ExposureIndex) addIngresses(s *Snapshot) {
+// IngressBackends calls each for every place of every Ingress where a backend
+// may stand, in all versions of the API; backend is nil where none does.
+func (s *Snapshot) IngressBackends(each func(o *Object, backend *document.Node, path string)) {
 	for _, o := range s.Kind("Ingress") {
 		if g := o.Group(); g != "networking.k8s.io" && g != "extensions" {
 			continue
 		}
-		each := func(backend *document.Node, path string) {
-			name := backend.At("service", "name").Str()
-			if name == "" {
-				name = backend.Get("serviceName").Str() // extensions/v1beta1, networking.k8s.io/v1beta1
-			}
-			x.lead(o.Namespace, name, Way{Through: Ingress, Object: o, Path: path})
-		}
 		spec := o.Root.Get("spec")
-		each(spec.Get("defaultBackend"), "spec.defaultBackend")
-		each(spec.Get("backend"), "spec.backend")
+		each(o, spec.Get("defaultBackend"), "spec.defaultBackend")
+		each(o, spec.Get("backend"), "spec.backend")
 		for i, rule := range spec.Get("rules").List() {
 			for j, p := range rule.At("http", "paths").List() {
-				each(p.Get("backend"), document.Index(document.Index("spec.rules", i)+".http.paths", j)+".backend")
+				each(o, p.Get("backend"), document.Index(document.Index("spec.rules", i)+".http.paths", j)+".backend")
 			}
 		}
 	}
+}
+
+// addIngresses follows Ingress, and the kinds that do its work elsewhere:
+// OpenShift's Route, Traefik's IngressRoute and Contour's HTTPProxy.
+func (x *ExposureIndex) addIngresses(s *Snapshot) {
+	s.IngressBackends(func(o *Object, backend *document.Node, path string) {
+		name := backend.At("service", "name").Str()
+		if name == "" {
+			name = backend.Get("serviceName").Str() // extensions/v1beta1, networking.k8s.io/v1beta1
+		}
+		x.lead(o.Namespace, name, Way{Through: Ingress, Object: o, Path: path})
+	})
 	for _, o := range s.Kind("Route") {
 		if o.Group() == "route.openshift.io" {
 			spec := o.Root.Get("spec")

@@ -125,6 +125,25 @@ func (s *Snapshot) Templates() []PodTemplate {
 	})
 }
 
+// SystemNamespace returns the Namespace kube-system, or the first where it is
+// not among the objects: findings about a cluster as a whole stand there. nil
+// without any Namespace.
+func (s *Snapshot) SystemNamespace() *Object {
+	var first *Object
+	for _, o := range s.Kind("Namespace") {
+		if o.Group() != "" {
+			continue
+		}
+		if o.Name == "kube-system" {
+			return o
+		}
+		if first == nil {
+			first = o
+		}
+	}
+	return first
+}
+
 // Derive returns the value that build makes from a snapshot, made once for
 // each key and snapshot. Packages use an unexported key type of their own, as
 // with context values. build may itself derive under other keys.
