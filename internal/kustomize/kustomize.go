@@ -99,7 +99,8 @@ func Build(ctx context.Context, dir string, opts Options) (Result, error) {
 	}
 	b := &build{ctx: ctx, opts: opts, root: root, dir: dir, files: make(map[string]*parsedFile)}
 	built, err := b.run()
-	if top := b.parse(filepath.Join(root, filepath.Base(file))); err != nil && top.node().Get("kind").Str() == componentKind {
+	top := b.parse(filepath.Join(root, filepath.Base(file)))
+	if nothing := err != nil || built.Size() == 0; nothing && top.node().Get("kind").Str() == componentKind {
 		return Result{Skipped: []seawall.Skipped{{
 			File: opts.Name(file), Reason: "a component that changes what others bring builds nothing by itself: scan the overlays that use it",
 		}}}, nil
