@@ -46,7 +46,7 @@ func TestFind(t *testing.T) {
 		{"token", "API_TOKEN", "8f14e45fceea167a5a36dedd4bea2543", "a token"},
 		{"secret", "clientSecret", "9aF3kQ2mZ8xW1pLr", "a secret"},
 		{"api key", "API_KEY", "9aF3kQ2mZ8xW1pLr", "an API key"},
-		{"aws secret", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzQ1234567a", "a secret"},
+		{"aws secret", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzQ1234567a", "an AWS secret access key"},
 		{"token password", "SECRET_PASSWORD", "hunter2", "a password"},
 		{"properties", "application.properties", "spring.datasource.username=shop\nspring.datasource.password=hunter2\n", "a password, under spring.datasource.password"},
 		{"yaml", "config.yaml", "db:\n  user: shop\n  password: \"hunter2\" # of the test\n", "a password, under password"},

@@ -1,4 +1,4 @@
-package credential
+package secret
 
 import (
 	"math"
@@ -45,12 +45,12 @@ func isReference(value string) bool {
 
 // isFiller says that a value is made of one or two signs, such as xxxxx and
 // *****, or of those of a documentation's example.
-func isFiller(value string) bool {
-	v := strings.ToLower(value)
+func isFiller[T string | []byte](value T) bool {
+	v := strings.ToLower(string(value))
 	if strings.Contains(v, "example") || strings.Contains(v, "xxxx") || strings.Contains(v, "your_") || strings.Contains(v, "your-") {
 		return true
 	}
-	if strings.Trim(v, "*x.-_#?") == "" {
+	if strings.Trim(v, "*x.-_#?") == "" || isSequence(string(value)) {
 		return true
 	}
 	seen := map[rune]bool{}
@@ -58,6 +58,17 @@ func isFiller(value string) bool {
 		seen[r] = true
 	}
 	return len(v) > 3 && len(seen) <= 2
+}
+
+// isSequence says that more than half of a value counts up: 0123456789abcdef.
+func isSequence(v string) bool {
+	steps := 0
+	for i := 1; i < len(v); i++ {
+		if v[i] == v[i-1]+1 || v[i-1] == '9' && (v[i] == '0' || v[i] == 'a') {
+			steps++
+		}
+	}
+	return len(v) >= 10 && steps*2 > len(v)
 }
 
 // looksRandom tells what a generator made from names and words: it has letters
@@ -74,7 +85,7 @@ func looksRandom(value string) bool {
 	if !letters || !digits || nameLike.MatchString(value) {
 		return false
 	}
-	return entropy(value) >= 2.7
+	return entropy([]byte(value)) >= 2.7
 }
 
 // nameLike are words, with versions and small numbers between or behind them:
@@ -83,18 +94,18 @@ func looksRandom(value string) bool {
 //nolint:gochecknoglobals // compiled once, never changed
 var nameLike = regexp.MustCompile(`^(?:[A-Za-z]+[0-9]{0,3}|[vV]?[0-9]{1,4})(?:[-_./:](?:[A-Za-z]+[0-9]{0,3}|[vV]?[0-9]{1,4}))*$`)
 
-// entropy is Shannon's, in bits a sign.
-func entropy(s string) float64 {
-	counts := map[rune]int{}
-	total := 0
-	for _, r := range s {
-		counts[r]++
-		total++
+// entropy is Shannon's, in bits a byte.
+func entropy(text []byte) float64 {
+	var counts [256]int
+	for _, c := range text {
+		counts[c]++
 	}
 	sum := 0.0
 	for _, n := range counts {
-		p := float64(n) / float64(total)
-		sum -= p * math.Log2(p)
+		if n > 0 {
+			p := float64(n) / float64(len(text))
+			sum -= p * math.Log2(p)
+		}
 	}
 	return sum
 }

@@ -1,11 +1,11 @@
-package credential
+package secret
 
 import (
 	"strings"
 	"unicode"
 )
 
-// nameKind says what a name promises: a password, which may be any text, or a
+// nameKind says what a name promises, by the slug of the kind: a password, which may be any text, or a
 // token or secret, which is random. It is empty for names that promise neither,
 // and for those that only speak of one: passwordFile, secretName, tokenTTL.
 func nameKind(key string) string {
@@ -25,23 +25,23 @@ func nameKind(key string) string {
 			if last == "key" || last == "keys" {
 				return "" // where in a Secret the password stands
 			}
-			return "a password"
+			return "password"
 		case word == "pass" && len(w) > 1 && i == len(w)-1:
-			return "a password"
+			return "password"
 		}
 		switch {
 		case word == "token" || word == "jwt", word == "secret", word == "credential" || word == "credentials",
 			word == "apikey", word == "accesskey", word == "secretkey", word == "privatekey",
 			next == "key" && (word == "api" || word == "access" || word == "private" || word == "encryption" || word == "signing"):
-			kind := "a secret"
+			kind := "secret"
 			if word == "token" || word == "jwt" {
-				kind = "a token"
+				kind = "token"
 			}
 			if word == "apikey" || next == "key" && word == "api" {
-				kind = "an API key"
+				kind = "api-key"
 			}
 			// A later word may still say password.
-			if rest := nameKind(strings.Join(w[i+1:], "_")); rest == "a password" {
+			if rest := nameKind(strings.Join(w[i+1:], "_")); rest == "password" {
 				return rest
 			}
 			return kind
@@ -66,6 +66,7 @@ var describes = func() map[string]bool {
 		field fields header headers cookie claim claims param parameter attribute label labels key_name property
 		template pattern regex prefix suffix separator env variable var placeholder hint prompt message text title
 		reset change changed update updates creation generator generation command cmd script exec
+		encryption attr attrs magic chars alphabet charset constant
 		exists existing create auto default defaults check validation verify
 		keyfile certfile bucket table column index position user username usr account email owner login
 		link page route callback redirect review reviewer manager controller operator service
