@@ -18,10 +18,13 @@ const module = "seawall.io/seawall"
 // may import those of its own layer only where layered says so, and those of
 // lower layers.
 var (
-	nouns    = []string{""}
-	engines  = []string{"document", "cluster", "redact", "credential", "patch", "rbac", "netpol", "check", "vap", "exception"}
-	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report"}
-	services = []string{"scan", "repair"}
+	nouns   = []string{""}
+	engines = []string{
+		"document", "cluster", "redact", "credential", "secret", "patch", "rbac", "netpol", "check", "vap", "exception",
+		"dockerfile", "inventory", "version", "vuln", "sbom", "image", "slim",
+	}
+	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature"}
+	services = []string{"scan", "repair", "imagescan", "slimming"}
 	surface  = []string{"cli"}
 )
 

@@ -75,52 +75,128 @@ const (
 	CodeLayer      Layer = "code"
 )
 
-// Finding is one thing that is wrong with one subject.
+// Finding is one thing that is wrong with one subject. A scan makes many
+// thousands, so what they have in common is shared: see [Rule] and [Object].
 type Finding struct {
 	// ID is a fingerprint of subject, check and cause. It does not change when
 	// lines move, so baselines and exceptions can hold on to it.
 	ID string `json:"id"`
-	// Check is the slug of the check, as `seawall explain` takes it.
-	Check    string   `json:"check"`
-	Title    string   `json:"title"`
+	// Rule is never nil.
+	*Rule
 	Severity Severity `json:"severity"`
-	Phase    Phase    `json:"phase,omitempty"`
-	Layer    Layer    `json:"layer,omitempty"`
+	// Known is set when the baseline holds this finding already.
+	Known    bool     `json:"known,omitempty"`
 	Subject  Subject  `json:"subject"`
 	Location Location `json:"location"`
 	Message  string   `json:"message"`
-	// Remediation is one line; the check's own page has the rest.
-	Remediation string `json:"remediation,omitempty"`
 	// Fix holds the JSON patch operations, relative to the whole object, that
 	// remove the finding. Empty where no safe mechanical fix exists.
-	Fix  []PatchOp `json:"fix,omitempty"`
-	Refs []string  `json:"refs,omitempty"`
+	Fix []PatchOp `json:"fix,omitempty"`
 	// Suppressed is set when somebody accepted this finding.
 	Suppressed *Suppression `json:"suppressed,omitempty"`
-	// Known is set when the baseline holds this finding already.
-	Known bool `json:"known,omitempty"`
+	// Vulnerability is set for findings of known flaws in packages.
+	Vulnerability *Vulnerability `json:"vulnerability,omitempty"`
+}
+
+// Rule is what every finding of one check says of the check. The findings share
+// one Rule, which nobody changes.
+type Rule struct {
+	// Check is the slug of the check, as `seawall explain` takes it.
+	Check string `json:"check"`
+	Title string `json:"title"`
+	Phase Phase  `json:"phase,omitempty"`
+	Layer Layer  `json:"layer,omitempty"`
+	// Remediation is one line; the check's own page has the rest.
+	Remediation string   `json:"remediation,omitempty"`
+	Refs        []string `json:"refs,omitempty"`
+}
+
+// Vulnerability is a known flaw in an installed package, merged over the
+// sources that describe it.
+type Vulnerability struct {
+	// ID is the CVE where there is one, else the first source's ID. Aliases holds
+	// all other IDs, sorted.
+	ID      string   `json:"id"`
+	Aliases []string `json:"aliases,omitempty"`
+	// Package is what the advisory names: of distributions the source package.
+	Package string `json:"package"`
+	PURL    string `json:"purl,omitempty"`
+	// Binaries are the installed packages that were built from Package.
+	Binaries  []string `json:"binaries,omitempty"`
+	Installed string   `json:"installed"`
+	// Fixed is the lowest version that is not affected, empty where none is.
+	Fixed string `json:"fixed,omitempty"`
+	// Status is affected, fixed (a fix is available), wont-fix, deferred,
+	// not-affected or unknown.
+	Status string `json:"status,omitempty"`
+	// Reach says what is known of the vulnerable code in the file: called-for
+	// function linked in (function), only other parts of the package (package),
+	// or nothing of it (absent). Empty where it cannot be told.
+	Reach    string   `json:"reach,omitempty"`
+	Symbols  []string `json:"symbols,omitempty"` // vulnerable functions that are linked in
+	Severity Severity `json:"severity"`
+	// CVSS is the base score, 0 to 10, of the newest version that a source gives;
+	// Vector is its vector.
+	CVSS   float64 `json:"cvss,omitempty"`
+	Vector string  `json:"vector,omitempty"`
+	// EPSS is the probability, 0 to 1, of exploitation within 30 days.
+	EPSS float64 `json:"epss,omitempty"`
+	// KEV is the day (YYYY-MM-DD) CISA listed it as exploited.
+	KEV  string   `json:"kev,omitempty"`
+	CWEs []string `json:"cwes,omitempty"`
+	// RCE says that exploitation runs code of the attacker's choice from the
+	// network, as the weakness and the vector tell.
+	RCE     bool     `json:"rce,omitempty"`
+	Sources []string `json:"sources,omitempty"` // the feeds that say so
+	// Layer is the digest (diffID) of the layer that brought the package.
+	Layer string `json:"layer,omitempty"`
+	Path  string `json:"path,omitempty"`
+	// Excluded says in words what rules the flaw out although a version number
+	// alone would not: it is not linked in, or of another platform, or the
+	// distribution says that its build does not have it.
+	Excluded string `json:"excluded,omitempty"`
+	// VEX is the statement that changed the status, if one did.
+	VEX *VEX `json:"vex,omitempty"`
+}
+
+// VEX is what a vendor or user stated on a vulnerability in a product.
+type VEX struct {
+	Status        string `json:"status"` // OpenVEX: not_affected, affected, fixed, under_investigation
+	Justification string `json:"justification,omitempty"`
+	Statement     string `json:"statement,omitempty"`
+	Source        string `json:"source"` // the document
 }
 
 // Subject names the object, and within it the container or image, that a
-// finding is about.
+// finding is about. Compare the Objects that two subjects point to, never the
+// subjects: the same name may stand in two places.
 type Subject struct {
+	_ [0]func() // takes == away
+
+	// Object is never nil. It may name nothing.
+	*Object
+	Container string `json:"container,omitempty"`
+	Image     string `json:"image,omitempty"`
+}
+
+// Object is the name of an object. All findings about the object share one,
+// which nobody changes. Two objects are the same if their names are equal.
+type Object struct {
 	Cluster    string `json:"cluster,omitempty"`
 	Kind       string `json:"kind,omitempty"`
 	APIVersion string `json:"apiVersion,omitempty"`
 	Namespace  string `json:"namespace,omitempty"`
 	Name       string `json:"name,omitempty"`
-	Container  string `json:"container,omitempty"`
-	Image      string `json:"image,omitempty"`
 }
 
 // String returns kind/namespace/name for people, without empty parts.
-func (s Subject) String() string {
-	out := s.Kind
-	if s.Namespace != "" {
-		out += "/" + s.Namespace
+func (o Object) String() string {
+	out := o.Kind
+	if o.Namespace != "" {
+		out += "/" + o.Namespace
 	}
-	if s.Name != "" {
-		out += "/" + s.Name
+	if o.Name != "" {
+		out += "/" + o.Name
 	}
 	return out
 }
@@ -207,6 +283,49 @@ type Coverage struct {
 	// passed, nor as input that could not be read.
 	NotEvaluated []Incomplete `json:"notEvaluated,omitempty"`
 	Skipped      []Skipped    `json:"skipped,omitempty"`
+	// Images are the images that were scanned, and Database the vulnerability
+	// database that they were held against.
+	Images   []ImageCoverage   `json:"images,omitempty"`
+	Database *DatabaseCoverage `json:"database,omitempty"`
+}
+
+// ImageCoverage says what was read of an image.
+type ImageCoverage struct {
+	Name string `json:"name"`
+	// Reference is the name that the image itself goes by, where it has one.
+	Reference string `json:"reference,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	Platform  string `json:"platform,omitempty"`
+	Distro    string `json:"distro,omitempty"`
+	Layers    int    `json:"layers"`
+	Files     int    `json:"files"`
+	Size      int64  `json:"size"` // bytes of the files that a container sees
+	Packages  int    `json:"packages"`
+	// NotAffected counts flaws that a version number alone would have held against
+	// the image, and that evidence or the vendor's word rules out.
+	NotAffected int `json:"notAffected,omitempty"`
+	// Workloads are those of the same scan that run the image.
+	Workloads []ImageUse `json:"workloads,omitempty"`
+}
+
+// ImageUse is a workload that runs an image.
+type ImageUse struct {
+	Workload  string `json:"workload"` // Deployment/shop/web
+	Container string `json:"container"`
+	// Exposed names the way from outside to its pods, empty where there is none.
+	Exposed string `json:"exposed,omitempty"`
+}
+
+// DatabaseCoverage says how far a vulnerability database can be relied on.
+type DatabaseCoverage struct {
+	File  string `json:"file"`
+	Built string `json:"built"` // RFC 3339
+	// AgeDays counts from Built to the day of the scan.
+	AgeDays int  `json:"ageDays"`
+	Records int  `json:"records"`
+	Signed  bool `json:"signed"`
+	// Gaps are sources that the database was to hold and does not.
+	Gaps []string `json:"gaps,omitempty"`
 }
 
 // Summary counts findings that are not suppressed by severity, and those that

@@ -4,19 +4,17 @@
 package cluster
 
 import (
+	"strings"
+
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/document"
 )
 
 // Object is one Kubernetes object.
 type Object struct {
-	APIVersion string
-	Kind       string
-	Namespace  string
-	Name       string
-	// Cluster is the name of the cluster that the object was read from, empty
-	// for files.
-	Cluster string
+	// Object is the object's name, which findings share. Its Cluster is that which
+	// the object was read from, empty for files.
+	*seawall.Object
 	// File is where the object stands, as the user named it and with /; empty
 	// for a live object.
 	File string
@@ -40,11 +38,13 @@ type Object struct {
 func New(root *document.Node) (o *Object, ok bool) {
 	meta := root.Get("metadata")
 	o = &Object{
-		APIVersion: root.Get("apiVersion").Str(),
-		Kind:       root.Get("kind").Str(),
-		Namespace:  meta.Get("namespace").Str(),
-		Name:       meta.Get("name").Str(),
-		Root:       root,
+		Object: &seawall.Object{
+			APIVersion: root.Get("apiVersion").Str(),
+			Kind:       root.Get("kind").Str(),
+			Namespace:  meta.Get("namespace").Str(),
+			Name:       meta.Get("name").Str(),
+		},
+		Root: root,
 	}
 	if o.Name == "" {
 		o.Name = meta.Get("generateName").Str()
@@ -53,13 +53,14 @@ func New(root *document.Node) (o *Object, ok bool) {
 }
 
 // Group returns the API group: "" for the core group.
-func (o *Object) Group() string {
-	for i := range len(o.APIVersion) {
-		if o.APIVersion[i] == '/' {
-			return o.APIVersion[:i]
-		}
+func (o *Object) Group() string { return groupOf(o.APIVersion) }
+
+func groupOf(apiVersion string) string {
+	group, _, found := strings.Cut(apiVersion, "/")
+	if !found {
+		return ""
 	}
-	return ""
+	return group
 }
 
 // GVK returns apiVersion/Kind, the form in which coverage counts objects.
@@ -68,7 +69,10 @@ func (o *Object) GVK() string { return o.APIVersion + "/" + o.Kind }
 // Locate returns the place of the value at path, or of the deepest part of the
 // path that exists.
 func (o *Object) Locate(path string) seawall.Location {
-	_, pos := o.Root.Find(path)
+	n, pos := o.Root.Find(path)
+	if n != nil && pos == (document.Pos{}) {
+		pos = n.Pos // of a tree that only knows where its values stand
+	}
 	if o.Place != nil {
 		loc := o.Place(path, pos)
 		loc.Path = path
@@ -83,10 +87,11 @@ func (o *Object) Locate(path string) seawall.Location {
 
 // Subject names the object in findings.
 func (o *Object) Subject() seawall.Subject {
-	return seawall.Subject{
-		Cluster: o.Cluster, Kind: o.Kind, APIVersion: o.APIVersion,
-		Namespace: o.Namespace, Name: o.Name,
+	s := seawall.Subject{Object: o.Object}
+	if o.Kind == "Image" && o.APIVersion == "seawall.io/v1" {
+		s.Image = o.Name
 	}
+	return s
 }
 
 // Labels returns metadata.labels as a map; nil when there are none.
@@ -108,12 +113,12 @@ func (o *Object) ControllerOwner() (apiVersion, kind, name string, ok bool) {
 }
 
 func stringMap(n *document.Node) map[string]string {
-	if n == nil || n.Kind != document.Map {
+	if n.Kind() != document.Map {
 		return nil
 	}
-	out := make(map[string]string, len(n.Fields))
-	for i := range n.Fields {
-		out[n.Fields[i].Key] = n.Fields[i].Value.Str()
+	out := make(map[string]string, len(n.Map()))
+	for _, f := range n.Map() {
+		out[f.Key] = f.Value.Str()
 	}
 	return out
 }

@@ -179,7 +179,7 @@ func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]P
 	if n == nil || depth > maxTemplateDepth {
 		return
 	}
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Map:
 		if depth > 0 && isPodSpec(n.Get("spec")) {
 			*out = append(*out, newTemplate(o, path, n))
@@ -189,15 +189,14 @@ func findTemplates(o *Object, n *document.Node, path string, depth int, out *[]P
 			*out = append(*out, bareTemplate(o, path, n))
 			return
 		}
-		for i := range n.Fields {
-			f := &n.Fields[i]
+		for _, f := range n.Map() {
 			if depth == 0 && (f.Key == "status" || f.Key == "metadata") {
 				continue
 			}
 			findTemplates(o, f.Value, document.Key(path, f.Key), depth+1, out)
 		}
 	case document.List:
-		for i, v := range n.Items {
+		for i, v := range n.List() {
 			findTemplates(o, v, document.Index(path, i), depth+1, out)
 		}
 	case document.Null, document.Bool, document.Int, document.Float, document.String:
@@ -247,7 +246,7 @@ func hasImage(containers *document.Node) bool {
 func isContainerList(n *document.Node) bool {
 	list := n.List()
 	for _, c := range list {
-		if c.Kind != document.Map || (c.Get("image") == nil && c.Get("name") == nil) {
+		if c.Kind() != document.Map || (c.Get("image") == nil && c.Get("name") == nil) {
 			return false
 		}
 	}
@@ -275,17 +274,15 @@ func newTemplate(o *Object, path string, root *document.Node) PodTemplate {
 
 // bareTemplate wraps a pod spec that stands without metadata around it.
 func bareTemplate(o *Object, path string, spec *document.Node) PodTemplate {
-	t := PodTemplate{Object: o, SpecPath: path, Root: &document.Node{
-		Kind: document.Map, Pos: spec.Pos,
-		Fields: []document.Field{{Key: "spec", Pos: spec.Pos, Value: spec}},
-	}}
+	root := document.NewMap(spec.Pos, []document.Field{{Key: "spec", Pos: spec.Pos, Value: spec}})
+	t := PodTemplate{Object: o, SpecPath: path, Root: root}
 	t.addContainers()
 	return t
 }
 
 func (t *PodTemplate) addContainers() {
 	spec := t.Spec()
-	if spec.Kind != document.Map {
+	if spec.Kind() != document.Map {
 		t.Malformed = append(t.Malformed, t.SpecPath)
 		return
 	}
@@ -299,12 +296,12 @@ func (t *PodTemplate) addContainers() {
 		if field.IsNull() {
 			continue
 		}
-		if field.Kind != document.List {
+		if field.Kind() != document.List {
 			t.Malformed = append(t.Malformed, pathOf(t.SpecPath, l.key, -1))
 			continue
 		}
-		for i, c := range field.Items {
-			if c.Kind != document.Map {
+		for i, c := range field.List() {
+			if c.Kind() != document.Map {
 				t.Malformed = append(t.Malformed, pathOf(t.SpecPath, l.key, i))
 				continue
 			}

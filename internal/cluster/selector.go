@@ -38,7 +38,7 @@ func LabelSelector(n *document.Node) (Selector, error) {
 	if n.IsNull() {
 		return Selector{}, nil
 	}
-	if n.Kind != document.Map {
+	if n.Kind() != document.Map {
 		return Selector{}, fmt.Errorf("a selector must be a mapping")
 	}
 	s := Selector{something: true}
@@ -46,7 +46,7 @@ func LabelSelector(n *document.Node) (Selector, error) {
 		return Selector{}, err
 	}
 	list := n.Get("matchExpressions")
-	if !list.IsNull() && list.Kind != document.List {
+	if !list.IsNull() && list.Kind() != document.List {
 		return Selector{}, fmt.Errorf("matchExpressions must be a list")
 	}
 	for i, e := range list.List() {
@@ -74,13 +74,12 @@ func (s *Selector) addLabels(n *document.Node) error {
 	if n.IsNull() {
 		return nil
 	}
-	if n.Kind != document.Map {
+	if n.Kind() != document.Map {
 		return fmt.Errorf("labels must be a mapping")
 	}
-	for i := range n.Fields {
-		f := &n.Fields[i]
+	for _, f := range n.Map() {
 		// A null label is the empty one, as encoding/json decodes it.
-		if !f.Value.IsNull() && f.Value.Kind != document.String {
+		if !f.Value.IsNull() && f.Value.Kind() != document.String {
 			return fmt.Errorf("the value of label %q must be a string", f.Key)
 		}
 		s.requirements = append(s.requirements, requirement{key: f.Key, op: opIn, values: []string{f.Value.Str()}})
@@ -94,10 +93,10 @@ func readRequirement(n *document.Node) (requirement, error) {
 		return r, fmt.Errorf("key is missing")
 	}
 	for _, v := range n.Get("values").List() {
-		if v.Kind != document.String {
+		if v.Kind() != document.String {
 			return r, fmt.Errorf("values must be strings")
 		}
-		r.values = append(r.values, v.Text)
+		r.values = append(r.values, v.Str())
 	}
 	wantsValues := false
 	switch name := n.Get("operator").Str(); name {

@@ -17,6 +17,9 @@ type Snapshot struct {
 	// Incomplete names), so that an absent object is known to be absent. It is
 	// false for files: what they do not hold may exist elsewhere.
 	Whole bool
+	// Beside holds objects that were scanned with these and are judged elsewhere:
+	// the images that workloads run.
+	Beside []*Object
 	// Incomplete names what could not be read: a list that was refused.
 	Incomplete []seawall.Incomplete
 
@@ -67,8 +70,7 @@ func (s *Snapshot) Controller(o *Object) *Object {
 	if !ok {
 		return nil
 	}
-	owner := Object{APIVersion: apiVersion}
-	return s.Get(owner.Group(), kind, o.Namespace, name)
+	return s.Get(groupOf(apiVersion), kind, o.Namespace, name)
 }
 
 // maxOwners bounds how far controllers are followed upwards. The longest chain

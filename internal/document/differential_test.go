@@ -107,18 +107,16 @@ func difference(path string, got, want *Node) string {
 		}
 		return fmt.Sprintf("%q: got %v, want %v", path, got, want)
 	}
-	a, b := *got, *want
-	a.Items, a.Fields, b.Items, b.Fields = nil, nil, nil, nil
-	if diff := cmp.Diff(b, a); diff != "" || got.Len() != want.Len() {
-		return fmt.Sprintf("%q: %d and %d children (-want +got)\n%s", path, got.Len(), want.Len(), diff)
+	if got.Pos != want.Pos || got.Kind() != want.Kind() || got.Len() != want.Len() || got.Len() == 0 && !Equal(got, want) {
+		return fmt.Sprintf("%q: got %s at %v, want %s at %v", path, got.AppendJSON(nil), got.Pos, want.AppendJSON(nil), want.Pos)
 	}
-	for i := range got.Items {
-		if diff := difference(Index(path, i), got.Items[i], want.Items[i]); diff != "" {
+	for i, item := range got.List() {
+		if diff := difference(Index(path, i), item, want.List()[i]); diff != "" {
 			return diff
 		}
 	}
-	for i, f := range got.Fields {
-		w := want.Fields[i]
+	for i, f := range got.Map() {
+		w := want.Map()[i]
 		if f.Key != w.Key || f.Pos != w.Pos {
 			return fmt.Sprintf("%q: got key %q at %v, want %q at %v", path, f.Key, f.Pos, w.Key, w.Pos)
 		}

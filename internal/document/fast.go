@@ -126,12 +126,13 @@ func (p *fastParser) wideBefore(at int) int {
 	return p.wide
 }
 
-func (p *fastParser) node(kind Kind, pos Pos) *Node {
+// node returns a node at pos, a null until it is set.
+func (p *fastParser) node(pos Pos) *Node {
 	if p.left--; p.left < 0 {
 		p.giveUp()
 	}
 	n := p.build.node()
-	*n = Node{Kind: kind, Pos: pos}
+	n.Pos = pos
 	return n
 }
 
@@ -241,7 +242,7 @@ func (p *fastParser) block(parent, depth int) *Node {
 
 // list reads a block list whose dashes stand in the given column.
 func (p *fastParser) list(column, depth int) *Node {
-	n := p.node(List, p.pos(p.i))
+	n := p.node(p.pos(p.i))
 	if depth >= p.depth {
 		p.giveUp()
 		return n
@@ -263,7 +264,7 @@ func (p *fastParser) list(column, depth int) *Node {
 	if p.column > column {
 		p.giveUp()
 	}
-	n.Items = p.build.endList(mark)
+	n.setList(p.build.endList(mark))
 	return n
 }
 
@@ -274,13 +275,13 @@ func (p *fastParser) below(column, depth int, empty Pos) *Node {
 	if p.column > column {
 		return p.block(column, depth+1)
 	}
-	return p.node(Null, empty)
+	return p.node(empty)
 }
 
 // mapping reads a block map whose keys stand in the given column, from behind
 // the colon of its first key.
 func (p *fastParser) mapping(f Field, column, depth int) *Node {
-	n := p.node(Map, f.Pos)
+	n := p.node(f.Pos)
 	if depth >= p.depth {
 		p.giveUp()
 		return n
@@ -307,10 +308,11 @@ func (p *fastParser) mapping(f Field, column, depth int) *Node {
 // endMap gives a map its fields. The library words the error about a key that
 // occurs twice.
 func (p *fastParser) endMap(n *Node, mark int) {
-	var again *Field
-	if n.Fields, again, _ = p.build.endMap(mark); again != nil {
+	fields, again, _ := p.build.endMap(mark)
+	if again != nil {
 		p.giveUp()
 	}
+	n.setMap(fields)
 }
 
 // mapValue reads the value behind the colon of a key.
@@ -328,7 +330,7 @@ func (p *fastParser) mapValue(column, depth int) *Node {
 		// A list may stand in the column of its key.
 		return p.list(column, depth+1)
 	}
-	return p.node(Null, empty)
+	return p.node(empty)
 }
 
 // maxKey keeps away from the limit of 1,024 characters that the library has
@@ -414,8 +416,8 @@ func (p *fastParser) plainEnd() int {
 func (p *fastParser) inline(parent, depth int) *Node {
 	switch c := p.at(p.i); {
 	case c == '"', c == '\'':
-		n := p.node(String, p.pos(p.i))
-		n.Text = p.quoted()
+		n := p.node(p.pos(p.i))
+		n.setString(p.quoted())
 		p.endLine()
 		return n
 	case c == '[', c == '{':
@@ -433,7 +435,7 @@ func (p *fastParser) inline(parent, depth int) *Node {
 
 // plain reads a plain scalar that may go on in the lines below.
 func (p *fastParser) plain(parent int) *Node {
-	n := p.node(Null, p.pos(p.i))
+	n := p.node(p.pos(p.i))
 	line := p.line
 	text := p.plainLine()
 	if p.continues(parent) {
@@ -443,7 +445,7 @@ func (p *fastParser) plain(parent int) *Node {
 	if !s.finite() {
 		p.giveUp()
 	}
-	n.Kind, n.Text, n.Bits = s.kind, s.text, s.bits
+	n.setScalar(s)
 	return n
 }
 

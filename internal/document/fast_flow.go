@@ -15,17 +15,17 @@ func (p *fastParser) flow(depth int) *Node {
 }
 
 func (p *fastParser) flowList(depth int) *Node {
-	n := p.node(List, p.pos(p.i))
+	n := p.node(p.pos(p.i))
 	mark := p.build.beginList()
 	for more := p.flowBegin(']'); more; more = p.flowMore(']') {
 		p.build.item(p.flowValue(depth + 1))
 	}
-	n.Items = p.build.endList(mark)
+	n.setList(p.build.endList(mark))
 	return n
 }
 
 func (p *fastParser) flowMap(depth int) *Node {
-	n := p.node(Map, p.pos(p.i))
+	n := p.node(p.pos(p.i))
 	mark := p.build.beginMap()
 	for more := p.flowBegin('}'); more; more = p.flowMore('}') {
 		f := p.flowKey()
@@ -105,17 +105,17 @@ func (p *fastParser) flowValue(depth int) *Node {
 	case '[', '{':
 		return p.flow(depth)
 	case '"', '\'':
-		n := p.node(String, pos)
-		n.Text = p.quoted()
+		n := p.node(pos)
+		n.setString(p.quoted())
 		return n
 	}
-	n := p.node(Null, pos)
+	n := p.node(pos)
 	text, ok := p.flowPlain()
 	s := resolvePlain(text).asJSON()
 	if !ok || !s.finite() {
 		p.giveUp()
 	}
-	n.Kind, n.Text, n.Bits = s.kind, s.text, s.bits
+	n.setScalar(s)
 	return n
 }
 

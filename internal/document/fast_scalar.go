@@ -143,7 +143,7 @@ func (p *fastParser) blockHeader() (h blockHeader, ok bool) {
 // blockScalar reads a literal or folded scalar whose lines are indented deeper
 // than the column parent.
 func (p *fastParser) blockScalar(parent int) *Node {
-	n := p.node(String, p.pos(p.i))
+	n := p.node(p.pos(p.i))
 	h, ok := p.blockHeader()
 	if !ok {
 		p.giveUp()
@@ -156,7 +156,7 @@ func (p *fastParser) blockScalar(parent int) *Node {
 			return n
 		}
 	}
-	n.Text = p.blockText(h, indent)
+	n.setString(p.blockText(h, indent))
 	p.nextLine()
 	return n
 }

@@ -84,8 +84,8 @@ func FuzzParseJSON(f *testing.F) {
 // hasMap says whether the order of keys may change on the way through a Go
 // value.
 func hasMap(n *Node) bool {
-	if n.Kind == Map {
+	if n.Kind() == Map {
 		return true
 	}
-	return slices.ContainsFunc(n.Items, hasMap)
+	return slices.ContainsFunc(n.List(), hasMap)
 }

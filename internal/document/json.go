@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
-	"unsafe"
 )
 
 // ParseJSON reads one JSON value. Unlike encoding/json it refuses keys that
@@ -134,13 +133,15 @@ func (p *jsonParser) peek() byte {
 	return 0
 }
 
-func (p *jsonParser) node(kind Kind) *Node {
+// node returns a node at the current character, a null until it is set; nil
+// beyond the limit.
+func (p *jsonParser) node() *Node {
 	if p.left--; p.left < 0 {
 		p.refuse("%s", tooManyNodes(p.limits.Nodes))
 		return nil
 	}
 	n := p.build.node()
-	n.Kind, n.Pos = kind, p.pos()
+	n.Pos = p.pos()
 	return n
 }
 
@@ -153,17 +154,17 @@ func (p *jsonParser) value(depth int) *Node {
 	case c == '{' || c == '[':
 		n = p.collection(c, depth)
 	case c == '"':
-		if n = p.node(String); n != nil {
-			n.Text = p.str()
+		if n = p.node(); n != nil {
+			n.setString(p.str())
 		}
 	case c == '-' || c >= '0' && c <= '9':
 		n = p.number()
 	case c == 't':
-		n = p.word("true", Bool, 1)
+		n = p.word("true", boolScalar(true))
 	case c == 'f':
-		n = p.word("false", Bool, 0)
+		n = p.word("false", boolScalar(false))
 	case c == 'n':
-		n = p.word("null", Null, 0)
+		n = p.word("null", scalar{kind: Null})
 	default:
 		p.unexpected("a value")
 	}
@@ -173,8 +174,8 @@ func (p *jsonParser) value(depth int) *Node {
 	return n
 }
 
-func (p *jsonParser) word(word string, kind Kind, bits uint64) *Node {
-	n := p.node(kind)
+func (p *jsonParser) word(word string, value scalar) *Node {
+	n := p.node()
 	if n == nil {
 		return nil
 	}
@@ -183,7 +184,7 @@ func (p *jsonParser) word(word string, kind Kind, bits uint64) *Node {
 		return nil
 	}
 	p.i += len(word)
-	n.Bits = bits
+	n.setScalar(value)
 	return n
 }
 
@@ -192,11 +193,7 @@ func (p *jsonParser) collection(open byte, depth int) *Node {
 		p.refuse("%s", tooDeep(p.limits.Depth))
 		return nil
 	}
-	kind := List
-	if open == '{' {
-		kind = Map
-	}
-	n := p.node(kind)
+	n := p.node()
 	if n == nil {
 		return nil
 	}
@@ -213,7 +210,7 @@ func (p *jsonParser) array(n *Node, depth int) {
 	mark := p.build.beginList()
 	if p.peek() == ']' {
 		p.i++
-		n.Items = p.build.endList(mark)
+		n.setList(p.build.endList(mark))
 		return
 	}
 	for {
@@ -226,14 +223,15 @@ func (p *jsonParser) array(n *Node, depth int) {
 			break
 		}
 	}
-	n.Items = p.build.endList(mark)
+	n.setList(p.build.endList(mark))
 }
 
 func (p *jsonParser) object(n *Node, depth int) {
 	mark := p.build.beginMap()
 	if p.peek() == '}' {
 		p.i++
-		n.Fields, _, _ = p.build.endMap(mark)
+		fields, _, _ := p.build.endMap(mark)
+		n.setMap(fields)
 		return
 	}
 	for {
@@ -249,10 +247,11 @@ func (p *jsonParser) object(n *Node, depth int) {
 	if p.err != nil {
 		return
 	}
-	var again, first *Field
-	if n.Fields, again, first = p.build.endMap(mark); again != nil {
+	fields, again, first := p.build.endMap(mark)
+	if again != nil {
 		p.err, p.refused = duplicateKey(*again, *first), true
 	}
+	n.setMap(fields)
 }
 
 func (p *jsonParser) field(depth int) (f Field, ok bool) {
@@ -289,7 +288,7 @@ func (p *jsonParser) more(closing byte) bool {
 }
 
 func (p *jsonParser) number() *Node {
-	n := p.node(Int)
+	n := p.node()
 	if n == nil {
 		return nil
 	}
@@ -302,7 +301,7 @@ func (p *jsonParser) number() *Node {
 	text := view(p.text[start:p.i])
 	if isInt {
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-			n.Bits = uint64(i) //nolint:gosec // two's complement by definition of Bits
+			n.setScalar(intScalar(i))
 			return n
 		}
 	}
@@ -311,7 +310,7 @@ func (p *jsonParser) number() *Node {
 		p.fail("the number %s is too large", text)
 		return nil
 	}
-	n.Kind, n.Bits = Float, floatScalar(f).bits
+	n.setScalar(floatScalar(f))
 	return n
 }
 
@@ -486,9 +485,4 @@ func hexDigit(c byte) (rune, bool) {
 		return rune(c-'A') + 10, true
 	}
 	return 0, false
-}
-
-// view returns b as a string without a copy; b must never change again.
-func view(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b))
 }

@@ -227,7 +227,8 @@ func (c *converter) scalar(n *yaml.Node) (*Node, error) {
 	}
 	s = s.asJSON()
 	node := c.slab.node()
-	*node = Node{Kind: s.kind, Pos: c.pos(n), Text: s.text, Bits: s.bits}
+	node.Pos = c.pos(n)
+	node.setScalar(s)
 	return node, nil
 }
 
@@ -303,27 +304,25 @@ func (c *converter) seek(n *yaml.Node) {
 }
 
 func (c *converter) list(node *Node, n *yaml.Node, depth int) (height int, err error) {
-	node.Kind = List
-	node.Items = c.slab.items(len(n.Content))
+	items := c.slab.items(len(n.Content))
 	for i, item := range n.Content {
 		t, err := c.convert(item, depth)
 		if err != nil {
 			return 0, err
 		}
-		node.Items[i] = t.node
+		items[i] = t.node
 		height = max(height, t.height)
 	}
+	node.setList(items)
 	return height, nil
 }
 
 func (c *converter) mapping(node *Node, n *yaml.Node, depth int) (height int, err error) {
-	node.Kind = Map
-	node.Fields = c.slab.fields(len(n.Content) / 2)[:0]
-	seen := make(map[string]entry, len(n.Content)/2)
+	m := mapping{fields: c.slab.fields(len(n.Content) / 2)[:0], seen: make(map[string]entry, len(n.Content)/2)}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if isMerge(key) {
-			h, err := c.merge(node, seen, value, depth)
+			h, err := c.merge(&m, value, depth)
 			if err != nil {
 				return 0, err
 			}
@@ -340,11 +339,18 @@ func (c *converter) mapping(node *Node, n *yaml.Node, depth int) (height int, er
 		}
 		field.Value = t.node
 		height = max(height, t.height)
-		if err := c.set(node, seen, field, false); err != nil {
+		if err := m.set(field, false); err != nil {
 			return 0, err
 		}
 	}
+	node.setMap(m.fields)
 	return height, nil
+}
+
+// mapping is a map in the making.
+type mapping struct {
+	fields []Field
+	seen   map[string]entry
 }
 
 // entry says where a key stands in a map, and whether a merge put it there.
@@ -355,18 +361,18 @@ type entry struct {
 
 // set adds a field to a map. What a merge brings and what is written replace
 // each other, the later one wins, as in sigs.k8s.io/yaml.
-func (c *converter) set(node *Node, seen map[string]entry, f Field, merged bool) error {
-	old, found := seen[f.Key]
+func (m *mapping) set(f Field, merged bool) error {
+	old, found := m.seen[f.Key]
 	switch {
 	case !found:
-		seen[f.Key] = entry{index: len(node.Fields), merged: merged}
-		node.Fields = append(node.Fields, f)
+		m.seen[f.Key] = entry{index: len(m.fields), merged: merged}
+		m.fields = append(m.fields, f)
 		return nil
 	case !merged && !old.merged:
-		return duplicateKey(f, node.Fields[old.index])
+		return duplicateKey(f, m.fields[old.index])
 	}
-	node.Fields[old.index] = f
-	seen[f.Key] = entry{index: old.index, merged: old.merged && merged}
+	m.fields[old.index] = f
+	m.seen[f.Key] = entry{index: old.index, merged: old.merged && merged}
 	return nil
 }
 
@@ -383,7 +389,7 @@ func isMerge(key *yaml.Node) bool {
 }
 
 // merge adds the entries of the map, or the maps, that << names.
-func (c *converter) merge(node *Node, seen map[string]entry, value *yaml.Node, depth int) (height int, err error) {
+func (c *converter) merge(m *mapping, value *yaml.Node, depth int) (height int, err error) {
 	sources := []*yaml.Node{value}
 	if value.Kind == yaml.SequenceNode {
 		sources = value.Content
@@ -401,8 +407,8 @@ func (c *converter) merge(node *Node, seen map[string]entry, value *yaml.Node, d
 	}
 	// Backwards, as the first map of a list takes precedence.
 	for _, t := range slices.Backward(merged) {
-		for _, f := range t.node.Fields {
-			if err := c.set(node, seen, f, true); err != nil {
+		for _, f := range t.node.Map() {
+			if err := m.set(f, true); err != nil {
 				return 0, err
 			}
 		}

@@ -6,7 +6,7 @@
 package document
 
 import (
-	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,23 +29,6 @@ const (
 // Pos is a place in the text, counted from 1. The zero Pos is unknown.
 type Pos struct{ Line, Column int32 }
 
-// Node is one value. A nil *Node is an absent value, and all methods take it.
-// Nodes are read-only once parsed and may be shared between goroutines.
-type Node struct {
-	Kind Kind
-	// Pos is where the value begins. The value of a block mapping begins at its
-	// first key.
-	Pos Pos
-	// Text is the string of a String.
-	Text string
-	// Bits holds a Bool (0 or 1), an Int (two's complement) or a Float
-	// (math.Float64bits).
-	Bits uint64
-	// Fields are a Map's entries in the order of the text; Items a List's.
-	Fields []Field
-	Items  []*Node
-}
-
 // Field is one entry of a Map.
 type Field struct {
 	Key   string
@@ -55,12 +38,10 @@ type Field struct {
 
 // Get returns the value of a Map's key, or nil.
 func (n *Node) Get(key string) *Node {
-	if n == nil {
-		return nil
-	}
-	for i := range n.Fields {
-		if n.Fields[i].Key == key {
-			return n.Fields[i].Value
+	fields := n.Map()
+	for i := range fields {
+		if fields[i].Key == key {
+			return fields[i].Value
 		}
 	}
 	return nil
@@ -74,90 +55,51 @@ func (n *Node) At(keys ...string) *Node {
 	return n
 }
 
-// Len counts a List's items or a Map's entries.
-func (n *Node) Len() int {
-	if n == nil {
-		return 0
-	}
-	return len(n.Items) + len(n.Fields)
-}
-
-// List returns the items of a List, nil for anything else.
-func (n *Node) List() []*Node {
-	if n == nil {
-		return nil
-	}
-	return n.Items
-}
-
-// Map returns the entries of a Map, nil for anything else.
-func (n *Node) Map() []Field {
-	if n == nil {
-		return nil
-	}
-	return n.Fields
-}
-
-// Str returns the text of a String and "" for anything else.
-func (n *Node) Str() string {
-	if n == nil || n.Kind != String {
-		return ""
-	}
-	return n.Text
-}
-
-// Bool returns the value of a Bool and whether it is one.
-func (n *Node) Bool() (value, ok bool) {
-	if n == nil || n.Kind != Bool {
-		return false, false
-	}
-	return n.Bits != 0, true
-}
-
-// Int returns the value of an Int and whether it is one.
-func (n *Node) Int() (value int64, ok bool) {
-	if n == nil || n.Kind != Int {
-		return 0, false
-	}
-	return int64(n.Bits), true //nolint:gosec // two's complement by definition of Bits
-}
-
-// Float returns the value of a Float and whether it is one.
-func (n *Node) Float() (value float64, ok bool) {
-	if n == nil || n.Kind != Float {
-		return 0, false
-	}
-	return math.Float64frombits(n.Bits), true
-}
-
 // IsNull says whether the value is absent or null.
-func (n *Node) IsNull() bool { return n == nil || n.Kind == Null }
+func (n *Node) IsNull() bool { return n.Kind() == Null }
+
+// Equal compares two values with all that is in them, the order of keys
+// included and positions left out.
+func Equal(a, b *Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	switch {
+	case a.kind != b.kind:
+		return false
+	case a.kind == List:
+		return slices.EqualFunc(a.List(), b.List(), Equal)
+	case a.kind == Map:
+		return slices.EqualFunc(a.Map(), b.Map(), func(f, g Field) bool { return f.Key == g.Key && Equal(f.Value, g.Value) })
+	}
+	return sameScalar(a, b)
+}
 
 // Value returns what encoding/json would decode into an any, with integers as
 // int64: the form that Kubernetes calls unstructured.
 func (n *Node) Value() any {
-	if n == nil {
-		return nil
-	}
-	switch n.Kind {
+	switch n.Kind() {
 	case Bool:
-		return n.Bits != 0
+		b, _ := n.Bool()
+		return b
 	case Int:
-		return int64(n.Bits) //nolint:gosec // two's complement by definition of Bits
+		i, _ := n.Int()
+		return i
 	case Float:
-		return math.Float64frombits(n.Bits)
+		f, _ := n.Float()
+		return f
 	case String:
-		return n.Text
+		return n.Str()
 	case List:
-		out := make([]any, len(n.Items))
-		for i, v := range n.Items {
+		out := make([]any, n.Len())
+		for i, v := range n.List() {
 			out[i] = v.Value()
 		}
 		return out
 	case Map:
-		out := make(map[string]any, len(n.Fields))
-		for i := range n.Fields {
-			out[n.Fields[i].Key] = n.Fields[i].Value.Value()
+		out := make(map[string]any, n.Len())
+		for _, f := range n.Map() {
+			out[f.Key] = f.Value.Value()
 		}
 		return out
 	case Null:
@@ -180,22 +122,21 @@ func (n *Node) Find(path string) (*Node, Pos) {
 		step, index, path = nextStep(path)
 		if index {
 			i, err := strconv.Atoi(step)
-			if err != nil || i < 0 || i >= len(n.Items) {
+			if err != nil || i < 0 || i >= len(n.List()) {
 				return nil, pos
 			}
-			n = n.Items[i]
+			n = n.List()[i]
 			pos = n.Pos
 			continue
 		}
-		var found *Node
-		for i := range n.Fields {
-			if n.Fields[i].Key == step {
-				found = n.Fields[i].Value
-				pos = n.Fields[i].Pos
+		fields := n.Map()
+		n = nil
+		for i := range fields {
+			if fields[i].Key == step {
+				n, pos = fields[i].Value, fields[i].Pos
 				break
 			}
 		}
-		n = found
 	}
 	return n, pos
 }
@@ -210,8 +151,8 @@ func (n *Node) Depth(path string) (depth int, last *Node, found bool) {
 		var next *Node
 		step, index, path = nextStep(path)
 		if index {
-			if i, err := strconv.Atoi(step); err == nil && i >= 0 && last.Kind == List && i < len(last.Items) {
-				next = last.Items[i]
+			if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(last.List()) {
+				next = last.List()[i]
 			}
 		} else {
 			next = last.Get(step)
@@ -220,7 +161,7 @@ func (n *Node) Depth(path string) (depth int, last *Node, found bool) {
 			return depth, last, false
 		}
 		last = next
-		if last.Kind == Null && path != "" {
+		if last.Kind() == Null && path != "" {
 			return depth + 1, last, false
 		}
 	}

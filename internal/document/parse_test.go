@@ -114,7 +114,7 @@ func TestKeys(t *testing.T) {
 		{"!!str 12", "12"},
 	} {
 		doc := one(t, tt.in+": v\n", Limits{})
-		if doc.Err != nil || len(doc.Root.Fields) != 1 || doc.Root.Fields[0].Key != tt.want {
+		if doc.Err != nil || doc.Root.Len() != 1 || doc.Root.Map()[0].Key != tt.want {
 			t.Errorf("%q: got %s, error %v, want the key %q", tt.in, doc.Root.AppendJSON(nil), doc.Err, tt.want)
 		}
 	}
@@ -298,13 +298,11 @@ func TestParseJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Node{Kind: Map, Pos: Pos{1, 1}, Fields: []Field{{Key: "é", Pos: Pos{1, 2}, Value: &Node{Kind: List, Pos: Pos{1, 7}, Items: []*Node{
-		{Kind: Int, Pos: Pos{1, 8}, Bits: 1},
-		{Kind: Float, Pos: Pos{2, 2}, Bits: math.Float64bits(2.5)},
-		{Kind: String, Pos: Pos{2, 7}, Text: "a\n"},
-	}}}}}
-	if diff := cmp.Diff(want, root); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	want := NewMap(Pos{1, 1}, []Field{{Key: "é", Pos: Pos{1, 2}, Value: NewList(Pos{1, 7}, []*Node{
+		NewInt(Pos{1, 8}, 1), NewFloat(Pos{2, 2}, 2.5), NewString(Pos{2, 7}, "a\n"),
+	})}})
+	if diff := difference("", root, want); diff != "" {
+		t.Error(diff)
 	}
 	_, err = ParseJSON([]byte("{\"a\":\n [1 2]}"), Limits{})
 	var e *Error

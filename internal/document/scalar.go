@@ -14,7 +14,8 @@ import (
 type scalar struct {
 	kind Kind
 	// big marks an integer between 2^63 and 2^64, held as a Float.
-	big  bool
+	big bool
+	// bits is as in Node.word.
 	bits uint64
 	text string
 }
@@ -27,7 +28,7 @@ func boolScalar(b bool) scalar {
 }
 
 func intScalar(i int64) scalar {
-	return scalar{kind: Int, bits: uint64(i)} //nolint:gosec // two's complement by definition of Bits
+	return scalar{kind: Int, bits: uint64(i)} //nolint:gosec // two's complement by definition of bits
 }
 
 func floatScalar(f float64) scalar {
@@ -224,7 +225,7 @@ func resolveTagged(tag, in string) (scalar, error) {
 		}
 	case "!!float":
 		if got.kind == Int {
-			return floatScalar(float64(int64(got.bits))), nil //nolint:gosec // two's complement by definition of Bits
+			return floatScalar(float64(int64(got.bits))), nil //nolint:gosec // two's complement by definition of bits
 		}
 		if got.kind == Float && !got.big {
 			return got, nil
@@ -262,7 +263,7 @@ func keyText(s scalar) (text string, ok bool) {
 	case Bool:
 		return strconv.FormatBool(s.bits != 0), true
 	case Int:
-		return strconv.FormatInt(int64(s.bits), 10), true //nolint:gosec // two's complement by definition of Bits
+		return strconv.FormatInt(int64(s.bits), 10), true //nolint:gosec // two's complement by definition of bits
 	case Float:
 		return floatKey(s.float()), !s.big
 	case Null, List, Map:

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,57 +15,50 @@ import (
 func FromValue(v any) *Node {
 	switch v := v.(type) {
 	case nil:
-		return &Node{}
+		return NewNull(Pos{})
 	case *Node:
 		return v
 	case bool:
-		return nodeOf(boolScalar(v))
+		return NewBool(Pos{}, v)
 	case int:
-		return nodeOf(intScalar(int64(v)))
+		return NewInt(Pos{}, int64(v))
 	case int32:
-		return nodeOf(intScalar(int64(v)))
+		return NewInt(Pos{}, int64(v))
 	case int64:
-		return nodeOf(intScalar(v))
+		return NewInt(Pos{}, v)
 	case float64:
-		return nodeOf(floatScalar(v))
+		return NewFloat(Pos{}, v)
 	case string:
-		return &Node{Kind: String, Text: v}
+		return NewString(Pos{}, v)
 	case []any:
-		n := &Node{Kind: List, Items: make([]*Node, len(v))}
+		items := make([]*Node, len(v))
 		for i := range v {
-			n.Items[i] = FromValue(v[i])
+			items[i] = FromValue(v[i])
 		}
-		return n
+		return NewList(Pos{}, items)
 	case map[string]any:
 		return fromMap(v)
 	}
 	return fromOther(v)
 }
 
-func nodeOf(s scalar) *Node { return &Node{Kind: s.kind, Bits: s.bits} }
-
 func fromMap(m map[string]any) *Node {
-	n := &Node{Kind: Map, Fields: make([]Field, 0, len(m))}
+	fields := make([]Field, 0, len(m))
 	for k, v := range m {
-		n.Fields = append(n.Fields, Field{Key: k, Value: FromValue(v)})
+		fields = append(fields, Field{Key: k, Value: FromValue(v)})
 	}
-	slices.SortFunc(n.Fields, func(a, b Field) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	return n
+	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Key, b.Key) })
+	return NewMap(Pos{}, fields)
 }
 
 func fromOther(v any) *Node {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return &Node{}
+		return NewNull(Pos{})
 	}
 	n, err := ParseJSON(text, Limits{Bytes: math.MaxInt64, Nodes: math.MaxInt})
 	if err != nil {
-		return &Node{}
+		return NewNull(Pos{})
 	}
 	clearPositions(n)
 	return n
@@ -72,30 +66,31 @@ func fromOther(v any) *Node {
 
 func clearPositions(n *Node) {
 	n.Pos = Pos{}
-	for _, item := range n.Items {
+	for _, item := range n.List() {
 		clearPositions(item)
 	}
-	for i := range n.Fields {
-		n.Fields[i].Pos = Pos{}
-		clearPositions(n.Fields[i].Value)
+	fields := n.Map()
+	for i := range fields {
+		fields[i].Pos = Pos{}
+		clearPositions(fields[i].Value)
 	}
 }
 
 // AppendJSON appends the value as compact JSON, with keys in the order of the
 // text. An absent value is null.
 func (n *Node) AppendJSON(dst []byte) []byte {
-	if n == nil {
-		return append(dst, "null"...)
-	}
-	switch n.Kind {
+	switch n.Kind() {
 	case Bool:
-		return strconv.AppendBool(dst, n.Bits != 0)
+		b, _ := n.Bool()
+		return strconv.AppendBool(dst, b)
 	case Int:
-		return strconv.AppendInt(dst, int64(n.Bits), 10) //nolint:gosec // two's complement by definition of Bits
+		i, _ := n.Int()
+		return strconv.AppendInt(dst, i, 10)
 	case Float:
-		return appendFloat(dst, math.Float64frombits(n.Bits))
+		f, _ := n.Float()
+		return appendFloat(dst, f)
 	case String:
-		return appendString(dst, n.Text)
+		return appendString(dst, n.Str())
 	case List:
 		return n.appendItems(dst)
 	case Map:
@@ -107,7 +102,7 @@ func (n *Node) AppendJSON(dst []byte) []byte {
 
 func (n *Node) appendItems(dst []byte) []byte {
 	dst = append(dst, '[')
-	for i, item := range n.Items {
+	for i, item := range n.List() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -118,13 +113,13 @@ func (n *Node) appendItems(dst []byte) []byte {
 
 func (n *Node) appendFields(dst []byte) []byte {
 	dst = append(dst, '{')
-	for i := range n.Fields {
+	for i, f := range n.Map() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, n.Fields[i].Key)
+		dst = appendString(dst, f.Key)
 		dst = append(dst, ':')
-		dst = n.Fields[i].Value.AppendJSON(dst)
+		dst = f.Value.AppendJSON(dst)
 	}
 	return append(dst, '}')
 }

@@ -60,17 +60,17 @@ func ParseList(name string, text []byte) (*List, error) {
 			return nil, fmt.Errorf("%s:%d: %s", name, max(d.Err.Line, 1), d.Err.Msg)
 		case d.Root.IsNull():
 			continue
-		case d.Root.Kind != document.Map:
+		case d.Root.Kind() != document.Map:
 			return nil, fmt.Errorf("%s:%d: want a mapping with the key exceptions", name, d.Root.Pos.Line)
 		}
-		for _, f := range d.Root.Fields {
+		for _, f := range d.Root.Map() {
 			if f.Key != "exceptions" {
 				return nil, fmt.Errorf("%s:%d: unknown key %q: want exceptions", name, f.Pos.Line, f.Key)
 			}
-			if !f.Value.IsNull() && f.Value.Kind != document.List {
+			if !f.Value.IsNull() && f.Value.Kind() != document.List {
 				return nil, fmt.Errorf("%s:%d: exceptions: want a list", name, f.Pos.Line)
 			}
-			for _, item := range f.Value.Items {
+			for _, item := range f.Value.List() {
 				e, pos, err := parseItem(item, &matcher)
 				if err != nil {
 					return nil, fmt.Errorf("%s:%d: %w", name, pos.Line, err)
@@ -90,22 +90,22 @@ func parseItem(item *document.Node, matcher *check.Matcher) (e *entry, pos docum
 	fields := map[string]*string{
 		"check": &e.check, "container": &e.container, "reason": &e.reason, "expires": &e.expires,
 	}
-	if item.Kind != document.Map {
+	if item.Kind() != document.Map {
 		return nil, item.Pos, fmt.Errorf("want a mapping with check and reason")
 	}
-	for _, f := range item.Fields {
-		if f.Value.Kind != document.String && (fields[f.Key] != nil || f.Key == "match") {
+	for _, f := range item.Map() {
+		if f.Value.Kind() != document.String && (fields[f.Key] != nil || f.Key == "match") {
 			return nil, f.Pos, fmt.Errorf("%s: want a string", f.Key)
 		}
 		switch dst := fields[f.Key]; {
 		case dst != nil:
-			*dst = f.Value.Text
+			*dst = f.Value.Str()
 		case f.Key != "match":
 			return nil, f.Pos, fmt.Errorf("unknown key %q: want check, match, container, reason, expires", f.Key)
 		case matcher == nil:
 			return nil, f.Pos, fmt.Errorf("match belongs in a file of exceptions")
 		default:
-			if e.match, err = matcher.Compile(f.Value.Text); err != nil {
+			if e.match, err = matcher.Compile(f.Value.Str()); err != nil {
 				return nil, f.Pos, fmt.Errorf("match: %w", err)
 			}
 		}
@@ -290,12 +290,12 @@ func (s *session) annotations(o *cluster.Object) []*entry {
 
 func (s *session) parseAnnotation(text, where string) []*entry {
 	root, err := document.ParseJSON([]byte(text), document.Limits{Bytes: 256 << 10})
-	if err != nil || root.Kind != document.List {
+	if err != nil || root.Kind() != document.List {
 		s.warnings = append(s.warnings, fmt.Sprintf(`%s: annotation %s is not valid: want a JSON list of {"check","container","reason","expires"}`, where, Annotation))
 		return nil
 	}
 	var out []*entry
-	for _, item := range root.Items {
+	for _, item := range root.List() {
 		e, _, err := parseItem(item, nil)
 		if err != nil {
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: annotation %s: %v", where, Annotation, err))

@@ -219,14 +219,14 @@ func (t *tracer) remainder(there []step, emit int) valuePath {
 // within returns the actions that wrote the value of a field. For a map or a
 // list only the one that wrote all of it counts.
 func (t *tracer) within(root *document.Node, s step) []*moment {
-	if s.value.Kind == document.Map || s.value.Kind == document.List {
+	if s.value.Kind() == document.Map || s.value.Kind() == document.List {
 		if p := t.governing(s.value.Pos); p != nil && p.mark.action() && !before(p, s.pos) {
 			return []*moment{p.mark.moment}
 		}
 		return nil
 	}
 	end := nextPos(root, s.value.Pos)
-	if end == (document.Pos{}) || end.Line > s.value.Pos.Line+1 && !strings.Contains(s.value.Text, "\n") {
+	if end == (document.Pos{}) || end.Line > s.value.Pos.Line+1 && !strings.Contains(s.value.Str(), "\n") {
 		end = document.Pos{Line: s.value.Pos.Line + 1, Column: 0}
 	}
 	var out []*moment
@@ -256,9 +256,9 @@ func nextPos(n *document.Node, pos document.Pos) document.Pos {
 	}
 	var walk func(n *document.Node)
 	walk = func(n *document.Node) {
-		for i := range n.Map() {
-			consider(n.Fields[i].Pos)
-			if v := n.Fields[i].Value; v != nil {
+		for _, f := range n.Map() {
+			consider(f.Pos)
+			if v := f.Value; v != nil {
 				walk(v)
 			}
 		}
@@ -365,13 +365,13 @@ type gap struct {
 // column returns the column of the template in which the keys of a map are
 // written, 0 when that cannot be told.
 func (t *tracer) column(parent *point, value *document.Node) int {
-	for i := range value.Map() {
-		p := t.governing(value.Fields[i].Pos)
-		if p == nil || p.mark.action() || p.line != value.Fields[i].Pos.Line ||
+	for _, f := range value.Map() {
+		p := t.governing(f.Pos)
+		if p == nil || p.mark.action() || p.line != f.Pos.Line ||
 			p.mark.moment.site.define != parent.mark.moment.site.define {
 			continue
 		}
-		return t.placePos(value.Fields[i].Pos).Column
+		return t.placePos(f.Pos).Column
 	}
 	return 0
 }
@@ -395,8 +395,8 @@ func (t *tracer) endLine(parent *point, root, value *document.Node) int {
 // lastPos returns the last position within a value.
 func lastPos(n *document.Node) document.Pos {
 	last := n.Pos
-	for i := range n.Map() {
-		for _, p := range []document.Pos{n.Fields[i].Pos, lastPos(n.Fields[i].Value)} {
+	for _, f := range n.Map() {
+		for _, p := range []document.Pos{f.Pos, lastPos(f.Value)} {
 			if later(p, last) {
 				last = p
 			}

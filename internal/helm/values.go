@@ -278,17 +278,17 @@ func (s valueStep) in(n *document.Node) (*document.Node, document.Pos) {
 		return nil, document.Pos{}
 	}
 	if s.kind == stepKey {
-		for i := range n.Fields {
-			if n.Fields[i].Key == s.key {
-				return n.Fields[i].Value, n.Fields[i].Pos
+		for _, f := range n.Map() {
+			if f.Key == s.key {
+				return f.Value, f.Pos
 			}
 		}
 		return nil, document.Pos{}
 	}
-	if s.index < 0 || s.index >= len(n.Items) {
+	if s.index < 0 || s.index >= len(n.List()) {
 		return nil, document.Pos{}
 	}
-	return n.Items[s.index], n.Items[s.index].Pos
+	return n.List()[s.index], n.List()[s.index].Pos
 }
 
 // set returns the path as --set takes it.

@@ -1,6 +1,7 @@
 // Package kube reads a live Kubernetes cluster into a [cluster.Snapshot], for
 // every command that takes a cluster as its target. It only lists: it sends no
-// request that changes anything, opens no watch and runs nothing in a pod.
+// request that changes anything, opens no watch and runs nothing in a pod. Only
+// [Client.Probe], where it is asked for, talks to what runs in the cluster.
 //
 // The values of Secrets are replaced by fingerprints (package redact) before
 // anything else sees them. Values of ConfigMaps and environment variables are
@@ -69,6 +70,8 @@ const (
 // Client reads one cluster. It is safe for many goroutines.
 type Client struct {
 	rest *rest.RESTClient
+	// config is what rest was made from, for connections of another kind.
+	config *rest.Config
 	// name is Object.Cluster; context and host, the server's address, are for
 	// messages.
 	name, context, host string
@@ -107,7 +110,7 @@ func Connect(o Options) (*Client, error) {
 	config.QPS, config.Burst = requestsPerSecond, requestBurst
 	config.WarningHandler = rest.NoWarnings{}
 	config.NegotiatedSerializer = statusSerializer()
-	c.host = config.Host
+	c.config, c.host = config, config.Host
 	if c.rest, err = rest.UnversionedRESTClientFor(config); err != nil {
 		return nil, fmt.Errorf("preparing to read cluster %s: %w: check its entry in the kubeconfig with `kubectl config view`", c.name, err)
 	}

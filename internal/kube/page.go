@@ -101,7 +101,7 @@ func (red reader) object(text []byte, r resource) (*cluster.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if root.Kind != document.Map {
+	if root.Kind() != document.Map {
 		return nil, errors.New("an item is no object")
 	}
 	root = withType(root, r)
@@ -119,7 +119,7 @@ func (red reader) object(text []byte, r resource) (*cluster.Object, error) {
 // withType gives an item the apiVersion and kind that it has by being in the
 // list; the server leaves them out there.
 func withType(root *document.Node, r resource) *document.Node {
-	fields := make([]document.Field, 0, len(root.Fields)+2)
+	fields := make([]document.Field, 0, len(root.Map())+2)
 	if root.Get("apiVersion").Str() == "" {
 		fields = append(fields, textField("apiVersion", r.apiVersion()))
 	}
@@ -129,16 +129,16 @@ func withType(root *document.Node, r resource) *document.Node {
 	if len(fields) == 0 {
 		return root
 	}
-	for _, f := range root.Fields {
+	for _, f := range root.Map() {
 		if (f.Key != "apiVersion" && f.Key != "kind") || f.Value.Str() != "" {
 			fields = append(fields, f)
 		}
 	}
-	return &document.Node{Kind: document.Map, Pos: root.Pos, Fields: fields}
+	return document.NewMap(root.Pos, fields)
 }
 
 func textField(key, text string) document.Field {
-	return document.Field{Key: key, Value: &document.Node{Kind: document.String, Text: text}}
+	return document.Field{Key: key, Value: document.NewString(document.Pos{}, text)}
 }
 
 func expect(dec *json.Decoder, want json.Delim) error {

@@ -35,6 +35,7 @@ var skipped = map[string]string{
 	"ipamblocks.crd.projectcalico.org":               "address bookkeeping of Calico",
 	"ipamhandles.crd.projectcalico.org":              "address bookkeeping of Calico, one for each pod",
 	"blockaffinities.crd.projectcalico.org":          "address bookkeeping of Calico",
+	"probes.seawall.io":                              "results of a probe are Seawall's own to make",
 	"packagemanifests.packages.operators.coreos.com": "the catalogue of OLM, a hundred megabytes",
 
 	"images.image.openshift.io":                "the layers of every image ever pulled; pods name theirs",

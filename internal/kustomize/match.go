@@ -74,7 +74,7 @@ func lastKey(path []pathStep) string {
 // scalar says whether a value has no parts. An absent value has none either,
 // but nothing equals it, so that it is looked for by its parents.
 func scalar(n *document.Node) bool {
-	return n == nil || (n.Kind != document.Map && n.Kind != document.List)
+	return n == nil || (n.Kind() != document.Map && n.Kind() != document.List)
 }
 
 func same(a, b *document.Node) bool {
@@ -119,7 +119,7 @@ func correspond(final, other *document.Node, path []pathStep) match {
 
 // counterpart finds the item of a list that a final item was made from.
 func counterpart(item, list *document.Node, index int) *document.Node {
-	if item != nil && item.Kind == document.Map {
+	if item != nil && item.Kind() == document.Map {
 		for _, key := range []string{"name", "containerPort", "mountPath", "devicePath", "ip", "key", "host", "port", "topologyKey"} {
 			id := item.Get(key)
 			if id == nil {

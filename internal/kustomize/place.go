@@ -41,13 +41,13 @@ func (f *parsedFile) lineOf(entry string) int {
 		if n == nil || line != 0 {
 			return
 		}
-		if n.Kind == document.String && strings.HasPrefix(strings.TrimSpace(n.Text), entry) {
+		if n.Kind() == document.String && strings.HasPrefix(strings.TrimSpace(n.Str()), entry) {
 			line = n.Pos.Line
 		}
-		for i := range n.Fields {
-			walk(n.Fields[i].Value)
+		for _, f := range n.Map() {
+			walk(f.Value)
 		}
-		for _, item := range n.Items {
+		for _, item := range n.List() {
 			walk(item)
 		}
 	}
@@ -217,9 +217,9 @@ func (p *placer) changed(c change, path []pathStep, want *document.Node) (*parse
 }
 
 func keyPos(n *document.Node, key string) document.Pos {
-	for i := range n.Map() {
-		if n.Fields[i].Key == key {
-			return n.Fields[i].Pos
+	for _, f := range n.Map() {
+		if f.Key == key {
+			return f.Pos
 		}
 	}
 	return document.Pos{}
@@ -298,17 +298,17 @@ func (p *placer) patched(f *parsedFile, k *document.Node, path []pathStep, want 
 	}
 	for _, e := range slices.Backward(entries) {
 		inline, file := e.Get("patch"), e.Get("path").Str()
-		if e.Kind == document.String {
+		if e.Kind() == document.String {
 			inline, file = e, ""
-			if !strings.ContainsAny(e.Text, "\n{") {
-				inline, file = nil, e.Text
+			if !strings.ContainsAny(e.Str(), "\n{") {
+				inline, file = nil, e.Str()
 			}
 		}
 		if kind := e.At("target", "kind").Str(); kind != "" && kind != p.object.Kind {
 			continue
 		}
 		if inline != nil {
-			if _, ok := p.setBy(document.Parse([]byte(inline.Text), document.Limits{}), path, want); ok {
+			if _, ok := p.setBy(document.Parse([]byte(inline.Str()), document.Limits{}), path, want); ok {
 				return f, inline.Pos, true
 			}
 			continue
@@ -330,7 +330,7 @@ func (p *placer) setBy(docs []document.Doc, field []pathStep, want *document.Nod
 		if d.Root == nil {
 			continue
 		}
-		if d.Root.Kind == document.List {
+		if d.Root.Kind() == document.List {
 			if pos, ok := operation(d.Root, p.object.Root, field, want); ok {
 				return pos, true
 			}

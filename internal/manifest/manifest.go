@@ -25,9 +25,13 @@ type File struct {
 	Skipped    []seawall.Skipped
 }
 
-// Parse reads the objects in the text of one file.
+// Parse reads the objects in the text of one file. A Dockerfile is one object.
 func Parse(name string, text []byte) File {
 	f := File{Name: name}
+	if isDockerfile(name, text) {
+		f.dockerfile(text)
+		return f
+	}
 	docs := document.Parse(text, document.Limits{Bytes: MaxFileBytes, Nodes: maxNodes})
 	var foreign []document.Pos
 	for i := range docs {
@@ -75,12 +79,12 @@ func (f *File) add(root *document.Node, text []byte, doc int, prefix string) boo
 		return f.addHalf(root)
 	}
 	items := root.Get("items")
-	if o.Kind == "List" && items != nil && !items.IsNull() && items.Kind != document.List {
+	if o.Kind == "List" && items != nil && !items.IsNull() && items.Kind() != document.List {
 		f.incomplete(items.Pos, "the items of this List are no list: they are not examined")
 		return true
 	}
-	if strings.HasSuffix(o.Kind, "List") && items != nil && (items.Kind == document.List || items.IsNull()) {
-		for i, item := range items.Items {
+	if strings.HasSuffix(o.Kind, "List") && items != nil && (items.Kind() == document.List || items.IsNull()) {
+		for i, item := range items.List() {
 			path := document.Index(document.Key(prefix, "items"), i)
 			if !f.add(withType(item, o), text, doc, path) {
 				f.incomplete(item.Pos, "item %d of this %s is no Kubernetes object", i, o.Kind)
@@ -116,18 +120,13 @@ func (f *File) addHalf(root *document.Node) bool {
 // the API leaves out of its items.
 func withType(item *document.Node, list *cluster.Object) *document.Node {
 	kind := strings.TrimSuffix(list.Kind, "List")
-	if item.Kind != document.Map || kind == "" || item.Get("kind") != nil {
+	if item.Kind() != document.Map || kind == "" || item.Get("kind") != nil {
 		return item
 	}
-	out := *item
-	str := func(s string) *document.Node {
-		return &document.Node{Kind: document.String, Text: s, Pos: item.Pos}
-	}
-	out.Fields = append([]document.Field{
-		{Key: "apiVersion", Pos: item.Pos, Value: str(list.APIVersion)},
-		{Key: "kind", Pos: item.Pos, Value: str(kind)},
-	}, item.Fields...)
-	return &out
+	return document.NewMap(item.Pos, append([]document.Field{
+		{Key: "apiVersion", Pos: item.Pos, Value: document.NewString(item.Pos, list.APIVersion)},
+		{Key: "kind", Pos: item.Pos, Value: document.NewString(item.Pos, kind)},
+	}, item.Map()...))
 }
 
 // broken accounts for a document that could not be read.

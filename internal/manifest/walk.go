@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/dockerfile"
 )
 
 // MaxFileBytes is the size of the largest file that is read. Larger ones are
@@ -221,7 +222,7 @@ func isManifestName(name string) bool {
 	case ".yaml", ".yml", ".json":
 		return true
 	}
-	return false
+	return dockerfile.IsName(name)
 }
 
 func (t *Tree) unreadable(name string, err error) {

@@ -107,14 +107,13 @@ func otherLabels(o *cluster.Object) *document.Node {
 	if o.Kind == "Pod" || pods == nil {
 		return own
 	}
-	out := &document.Node{Kind: document.Map}
+	var out []document.Field
 	for _, f := range own.Map() {
 		if pods.Get(f.Key) == nil {
-			out.Fields = append(out.Fields, f)
+			out = append(out, f)
 		}
 	}
-	out.Fields = append(out.Fields, pods.Map()...)
-	return out
+	return document.NewMap(document.Pos{}, append(out, pods.Map()...))
 }
 
 // Unlisted says that the snapshot of a cluster lacks objects of a resource,

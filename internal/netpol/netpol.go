@@ -233,16 +233,16 @@ func onlyByName(sel cluster.Selector) bool {
 // namespaceLabels returns the labels of a namespace with the one that the API
 // server adds.
 func namespaceLabels(name string, labels *document.Node) *document.Node {
-	out := &document.Node{Kind: document.Map, Fields: []document.Field{{Key: nameLabel, Value: text(name)}}}
+	out := []document.Field{{Key: nameLabel, Value: text(name)}}
 	for _, f := range labels.Map() {
 		if f.Key != nameLabel {
-			out.Fields = append(out.Fields, f)
+			out = append(out, f)
 		}
 	}
-	return out
+	return document.NewMap(document.Pos{}, out)
 }
 
-func text(s string) *document.Node { return &document.Node{Kind: document.String, Text: s} }
+func text(s string) *document.Node { return document.NewString(document.Pos{}, s) }
 
 func orDefault(namespace string) string {
 	if namespace == "" {

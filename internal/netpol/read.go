@@ -1,6 +1,7 @@
 package netpol
 
 import (
+	"slices"
 	"strings"
 
 	"seawall.io/seawall/internal/cluster"
@@ -75,7 +76,7 @@ func readNetworkPolicy(o *cluster.Object) *Policy {
 
 func selectorOrAll(n *document.Node) (cluster.Selector, error) {
 	if n.IsNull() {
-		n = &document.Node{Kind: document.Map}
+		n = document.NewMap(document.Pos{}, nil)
 	}
 	return cluster.LabelSelector(n) //nolint:wrapcheck // it says what is wrong
 }
@@ -119,7 +120,7 @@ func deniesAll(rules *document.Node, peers string) bool {
 	return false
 }
 
-func isEmpty(n *document.Node) bool { return n != nil && n.Kind == document.Map && len(n.Fields) == 0 }
+func isEmpty(n *document.Node) bool { return n != nil && n.Kind() == document.Map && len(n.Map()) == 0 }
 
 // readCilium reads the specs of a Cilium policy that select pods. A direction
 // is isolated where the spec has rules for it, unless enableDefaultDeny says
@@ -165,33 +166,46 @@ const (
 // ciliumSelector takes the sources off the keys of a selector: k8s:app and
 // any:app are the pod's label app.
 func ciliumSelector(n *document.Node) *document.Node {
-	out := &document.Node{Kind: n.Kind, Pos: n.Pos}
-	for _, f := range n.Map() {
+	return withFields(n, func(f document.Field) document.Field {
 		switch f.Key {
 		case "matchLabels":
-			labels := &document.Node{Kind: f.Value.Kind}
-			for _, l := range f.Value.Map() {
-				l.Key = ciliumKey(l.Key)
-				labels.Fields = append(labels.Fields, l)
-			}
-			f.Value = labels
+			f.Value = withFields(f.Value, func(label document.Field) document.Field {
+				label.Key = ciliumKey(label.Key)
+				return label
+			})
 		case "matchExpressions":
-			list := &document.Node{Kind: f.Value.Kind}
-			for _, e := range f.Value.List() {
-				item := &document.Node{Kind: e.Kind}
-				for _, part := range e.Map() {
-					if part.Key == "key" {
-						part.Value = text(ciliumKey(part.Value.Str()))
-					}
-					item.Fields = append(item.Fields, part)
-				}
-				list.Items = append(list.Items, item)
+			if f.Value.Kind() == document.List {
+				f.Value = document.NewList(f.Value.Pos, ciliumExpressions(f.Value.List()))
 			}
-			f.Value = list
 		}
-		out.Fields = append(out.Fields, f)
+		return f
+	})
+}
+
+func ciliumExpressions(list []*document.Node) []*document.Node {
+	out := make([]*document.Node, len(list))
+	for i, e := range list {
+		out[i] = withFields(e, func(part document.Field) document.Field {
+			if part.Key == "key" {
+				part.Value = text(ciliumKey(part.Value.Str()))
+			}
+			return part
+		})
 	}
 	return out
+}
+
+// withFields returns a Map with all its fields changed. What is no Map stays, for
+// the reader of selectors to refuse.
+func withFields(n *document.Node, change func(document.Field) document.Field) *document.Node {
+	if n.Kind() != document.Map {
+		return n
+	}
+	out := make([]document.Field, n.Len())
+	for i, f := range n.Map() {
+		out[i] = change(f)
+	}
+	return document.NewMap(n.Pos, out)
 }
 
 func ciliumKey(key string) string {
@@ -205,15 +219,14 @@ func ciliumKey(key string) string {
 
 // ciliumLabels returns the labels of a template's pods as Cilium sees them.
 func (m *Model) ciliumLabels(t *cluster.PodTemplate) *document.Node {
-	out := &document.Node{Kind: document.Map}
-	out.Fields = append(out.Fields, t.Root.At("metadata", "labels").Map()...)
-	out.Fields = append(out.Fields, document.Field{Key: ciliumNamespace, Value: text(t.Namespace())})
+	out := slices.Clone(t.Root.At("metadata", "labels").Map())
+	out = append(out, document.Field{Key: ciliumNamespace, Value: text(t.Namespace())})
 	labels := m.namespaces[t.Namespace()]
 	if labels == nil {
 		labels = namespaceLabels(t.Namespace(), nil)
 	}
 	for _, f := range labels.Map() {
-		out.Fields = append(out.Fields, document.Field{Key: ciliumNamespaceLabels + f.Key, Value: f.Value})
+		out = append(out, document.Field{Key: ciliumNamespaceLabels + f.Key, Value: f.Value})
 	}
-	return out
+	return document.NewMap(document.Pos{}, out)
 }

@@ -166,17 +166,17 @@ func (s *stream) order(doc int, plan []planned) []seawall.PatchOp {
 // inList says whether a path leads to an item of a list.
 func inList(n *document.Node, steps []string) bool {
 	for _, s := range steps[:len(steps)-1] {
-		if n == nil || n.Kind != document.List {
+		if n.Kind() != document.List {
 			n = n.Get(s)
 			continue
 		}
-		i, err := itemIndex(s, len(n.Items), false)
+		i, err := itemIndex(s, len(n.List()), false)
 		if err != nil {
 			return false
 		}
-		n = n.Items[i]
+		n = n.List()[i]
 	}
-	return n != nil && n.Kind == document.List
+	return n != nil && n.Kind() == document.List
 }
 
 // compareSteps orders indexes by number and everything else by text.

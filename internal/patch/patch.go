@@ -165,30 +165,8 @@ func (s *stream) verifyDoc(i int, after *document.Doc) error {
 		return e.compare(after)
 	}
 	before := &s.docs[i]
-	if !bytes.Equal(before.Text, after.Text) || !sameTree(before.Root, after.Root) || (before.Err == nil) != (after.Err == nil) {
+	if !bytes.Equal(before.Text, after.Text) || !document.Equal(before.Root, after.Root) || (before.Err == nil) != (after.Err == nil) {
 		return fmt.Errorf("%w: a change elsewhere would change this document", ErrVerify)
 	}
 	return nil
-}
-
-// sameTree compares two values, order of keys included and positions left out.
-func sameTree(a, b *document.Node) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	if a.Kind != b.Kind || a.Text != b.Text || a.Bits != b.Bits ||
-		len(a.Items) != len(b.Items) || len(a.Fields) != len(b.Fields) {
-		return false
-	}
-	for i := range a.Items {
-		if !sameTree(a.Items[i], b.Items[i]) {
-			return false
-		}
-	}
-	for i := range a.Fields {
-		if a.Fields[i].Key != b.Fields[i].Key || !sameTree(a.Fields[i].Value, b.Fields[i].Value) {
-			return false
-		}
-	}
-	return true
 }

@@ -13,7 +13,7 @@ import (
 // is value: none if it is already, a replace if there is another, and
 // otherwise an add of the highest parent that is missing, with the rest in it.
 // Path is written as for document.Node.Find; the index after the last item of a
-// list appends. A null on the way counts as missing. The result is nil, too, if
+// list, or -, appends. A null on the way counts as missing. The result is nil, too, if
 // path leads through a value that has no entries.
 func Set(root *document.Node, path string, value any) []seawall.PatchOp {
 	steps := parsePath(path)
@@ -30,7 +30,7 @@ func Set(root *document.Node, path string, value any) []seawall.PatchOp {
 		case !possible:
 			return nil
 		case next == nil:
-			if n.Kind == document.List {
+			if n.Kind() == document.List {
 				s.name = "-"
 			}
 			at := append(append([]pathStep{}, steps[:i]...), s)
@@ -85,16 +85,19 @@ func (s pathStep) from(n *document.Node) (next *document.Node, possible bool) {
 		return nil, false
 	}
 	if !s.index {
-		return n.Get(s.name), n.Kind == document.Map
+		return n.Get(s.name), n.Kind() == document.Map
 	}
-	i, err := strconv.Atoi(s.name)
-	if err != nil || n.Kind != document.List || i < 0 || i > len(n.Items) {
-		return nil, false
-	}
-	if i == len(n.Items) {
+	if s.name == "-" && n.Kind() == document.List {
 		return nil, true
 	}
-	return n.Items[i], true
+	i, err := strconv.Atoi(s.name)
+	if err != nil || n.Kind() != document.List || i < 0 || i > len(n.List()) {
+		return nil, false
+	}
+	if i == len(n.List()) {
+		return nil, true
+	}
+	return n.List()[i], true
 }
 
 // parsePath takes a path such as spec.containers[0].image or

@@ -126,7 +126,7 @@ func (d *decoder) list(n *document.Node, path string) []*document.Node {
 	if n.IsNull() {
 		return nil
 	}
-	if n.Kind != document.List {
+	if n.Kind() != document.List {
 		d.refuse(path, "a list")
 	}
 	return n.List()
@@ -136,7 +136,7 @@ func (d *decoder) text(n *document.Node, path string) string {
 	if n.IsNull() {
 		return ""
 	}
-	if n.Kind != document.String {
+	if n.Kind() != document.String {
 		d.refuse(path, "a string")
 	}
 	return n.Str()
@@ -149,7 +149,7 @@ func (d *decoder) texts(n *document.Node, path string) []string {
 	}
 	out := make([]string, len(list))
 	for i, v := range list {
-		if v.Kind != document.String {
+		if v.Kind() != document.String {
 			d.refuse(document.Index(path, i), "a string")
 		}
 		out[i] = v.Str()
@@ -162,7 +162,7 @@ func (d *decoder) rules(n *document.Node) []*Rule {
 	out := make([]*Rule, 0, len(list))
 	for i, v := range list {
 		path := document.Index("rules", i)
-		if v.Kind != document.Map {
+		if v.Kind() != document.Map {
 			d.refuse(path, "a rule")
 		}
 		out = append(out, &Rule{

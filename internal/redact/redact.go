@@ -47,9 +47,9 @@ func (r Redactor) value(n *document.Node, key string, secrets bool) *document.No
 	switch {
 	case n == nil:
 		return nil
-	case n.Kind == document.List:
+	case n.Kind() == document.List:
 		return r.items(n, secrets)
-	case n.Kind != document.Map:
+	case n.Kind() != document.Map:
 		return n
 	}
 	kind := n.Get("kind").Str()
@@ -61,7 +61,7 @@ func (r Redactor) value(n *document.Node, key string, secrets bool) *document.No
 
 func (r Redactor) fields(n *document.Node, key string, secrets bool) *document.Node {
 	var changed []document.Field
-	for i, f := range n.Fields {
+	for i, f := range n.Map() {
 		drop := (key == "annotations" && appliedCopies[f.Key]) || (key == "metadata" && f.Key == "managedFields")
 		v := f.Value
 		if !drop {
@@ -71,7 +71,7 @@ func (r Redactor) fields(n *document.Node, key string, secrets bool) *document.N
 			if !drop && v == f.Value {
 				continue
 			}
-			changed = append(make([]document.Field, 0, len(n.Fields)), n.Fields[:i]...)
+			changed = append(make([]document.Field, 0, len(n.Map())), n.Map()[:i]...)
 		}
 		if !drop {
 			changed = append(changed, document.Field{Key: f.Key, Pos: f.Pos, Value: v})
@@ -80,25 +80,25 @@ func (r Redactor) fields(n *document.Node, key string, secrets bool) *document.N
 	if changed == nil {
 		return n
 	}
-	return mapOf(n.Pos, changed)
+	return document.NewMap(n.Pos, changed)
 }
 
 func (r Redactor) items(n *document.Node, secrets bool) *document.Node {
 	var changed []*document.Node
-	for i, item := range n.Items {
+	for i, item := range n.List() {
 		v := r.value(item, "", secrets)
 		if changed == nil {
 			if v == item {
 				continue
 			}
-			changed = append(make([]*document.Node, 0, len(n.Items)), n.Items[:i]...)
+			changed = append(make([]*document.Node, 0, len(n.List())), n.List()[:i]...)
 		}
 		changed = append(changed, v)
 	}
 	if changed == nil {
 		return n
 	}
-	return &document.Node{Kind: document.List, Pos: n.Pos, Items: changed}
+	return document.NewList(n.Pos, changed)
 }
 
 // IsMarker says whether text is the marker of a redacted value.
@@ -124,12 +124,4 @@ func decoded(text string) []byte {
 		return value
 	}
 	return []byte(text)
-}
-
-func mapOf(pos document.Pos, fields []document.Field) *document.Node {
-	return &document.Node{Kind: document.Map, Pos: pos, Fields: fields}
-}
-
-func textOf(pos document.Pos, text string) *document.Node {
-	return &document.Node{Kind: document.String, Pos: pos, Text: text}
 }

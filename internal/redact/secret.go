@@ -62,8 +62,8 @@ func isSecret(n *document.Node) bool {
 // does not have are dropped, since nobody knows what they hold.
 func (r Redactor) secret(n *document.Node) *document.Node {
 	values := secretValues(n)
-	out := make([]document.Field, 0, len(n.Fields))
-	for _, f := range n.Fields {
+	out := make([]document.Field, 0, len(n.Map()))
+	for _, f := range n.Map() {
 		switch {
 		case f.Key == "data" || f.Key == "stringData":
 			if f.Value.IsNull() {
@@ -77,32 +77,32 @@ func (r Redactor) secret(n *document.Node) *document.Node {
 		}
 		out = append(out, f)
 	}
-	return mapOf(n.Pos, out)
+	return document.NewMap(n.Pos, out)
 }
 
 // maskAll returns a Map with a marker for each value, and nothing of what is
 // no Map.
 func (r Redactor) maskAll(n *document.Node, base64 bool) *document.Node {
-	out := make([]document.Field, 0, len(n.Fields))
-	for _, f := range n.Fields {
+	out := make([]document.Field, 0, len(n.Map()))
+	for _, f := range n.Map() {
 		f.Value = r.mask(f.Value, base64)
 		out = append(out, f)
 	}
-	return mapOf(n.Pos, out)
+	return document.NewMap(n.Pos, out)
 }
 
 func (r Redactor) mask(n *document.Node, base64 bool) *document.Node {
 	switch {
 	case n.IsNull():
 		return n
-	case n.Kind != document.String:
-		return textOf(n.Pos, r.marker(n.AppendJSON(nil)))
-	case IsMarker(n.Text):
+	case n.Kind() != document.String:
+		return document.NewString(n.Pos, r.marker(n.AppendJSON(nil)))
+	case IsMarker(n.Str()):
 		return n
 	case base64:
-		return textOf(n.Pos, r.marker(decoded(n.Text)))
+		return document.NewString(n.Pos, r.marker(decoded(n.Str())))
 	}
-	return textOf(n.Pos, r.marker([]byte(n.Text)))
+	return document.NewString(n.Pos, r.marker([]byte(n.Str())))
 }
 
 func (r Redactor) secretMetadata(n *document.Node, values []string) *document.Node {
@@ -116,7 +116,7 @@ func (r Redactor) secretMetadata(n *document.Node, values []string) *document.No
 		}
 		out = append(out, f)
 	}
-	return mapOf(n.Pos, out)
+	return document.NewMap(n.Pos, out)
 }
 
 // maskGiveaways returns annotations or labels with markers for those that hold
@@ -127,12 +127,12 @@ func (r Redactor) maskGiveaways(n *document.Node, values []string) *document.Nod
 		if appliedCopies[f.Key] {
 			continue
 		}
-		if f.Value.Kind != document.String || givesAway(f.Value.Text, values) {
+		if f.Value.Kind() != document.String || givesAway(f.Value.Str(), values) {
 			f.Value = r.mask(f.Value, false)
 		}
 		out = append(out, f)
 	}
-	return mapOf(n.Pos, out)
+	return document.NewMap(n.Pos, out)
 }
 
 func givesAway(text string, values []string) bool {

@@ -144,7 +144,7 @@ func TestNoSecretValues(t *testing.T) {
 func TestWriteRefusesWhatCannotBeReadAgain(t *testing.T) {
 	o := object(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}`)
 	for _, change := range []func(*cluster.Object){
-		func(o *cluster.Object) { o.Kind = "Other" },
+		func(o *cluster.Object) { o.Object = &seawall.Object{APIVersion: "v1", Kind: "Other", Name: "a"} },
 		func(o *cluster.Object) { o.Root = nil },
 	} {
 		broken := *o
@@ -177,7 +177,7 @@ func TestWriteFileKeepsTheOldOneOnError(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	broken := cluster.NewSnapshot([]*cluster.Object{{Kind: "Pod"}})
+	broken := cluster.NewSnapshot([]*cluster.Object{{Object: &seawall.Object{Kind: "Pod"}}})
 	if err := WriteFile(path, broken, about); err == nil || !strings.Contains(err.Error(), "writing snapshot "+path) {
 		t.Errorf("got error %v, want one that names the file", err)
 	}

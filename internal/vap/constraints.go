@@ -26,7 +26,7 @@ type resourceRule struct {
 }
 
 // everything is the selector that the API server puts where none is given.
-func everything() *document.Node { return &document.Node{Kind: document.Map} }
+func everything() *document.Node { return document.NewMap(document.Pos{}, nil) }
 
 func parseConstraints(n *document.Node) (constraints, error) {
 	c := constraints{}
@@ -175,15 +175,13 @@ func (c *constraints) inNamespace(s *cluster.Snapshot, rv *review) (yes bool, re
 
 // withName adds the label that the API server gives every namespace.
 func withName(labels *document.Node, name string) *document.Node {
-	out := &document.Node{Kind: document.Map, Fields: []document.Field{
-		{Key: nameLabel, Value: &document.Node{Kind: document.String, Text: name}},
-	}}
+	out := []document.Field{{Key: nameLabel, Value: document.NewString(document.Pos{}, name)}}
 	for _, f := range labels.Map() {
 		if f.Key != nameLabel {
-			out.Fields = append(out.Fields, f)
+			out = append(out, f)
 		}
 	}
-	return out
+	return document.NewMap(document.Pos{}, out)
 }
 
 // kinds names the kinds that the rules are about, as a check's match does. Pods

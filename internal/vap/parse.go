@@ -134,7 +134,7 @@ func parsePolicy(o *cluster.Object) (*policy, error) {
 		return nil, wrap(o, "metadata", errors.New("the name is missing"))
 	}
 	p := &policy{object: o}
-	kind := cluster.Object{APIVersion: spec.At("paramKind", "apiVersion").Str()}
+	kind := cluster.Object{Object: &seawall.Object{APIVersion: spec.At("paramKind", "apiVersion").Str()}}
 	p.paramKind = groupKind{kind.Group(), spec.At("paramKind", "kind").Str()}
 	var err error
 	if p.constraints, err = parseConstraints(spec.Get("matchConstraints")); err == nil && len(p.constraints.include) == 0 {

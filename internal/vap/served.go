@@ -76,17 +76,17 @@ func withoutNulls(n *document.Node) any {
 	switch {
 	case n.IsNull():
 		return nil
-	case n.Kind == document.Map:
-		out := make(object, len(n.Fields))
-		for i := range n.Fields {
-			if f := &n.Fields[i]; !f.Value.IsNull() {
+	case n.Kind() == document.Map:
+		out := make(object, len(n.Map()))
+		for _, f := range n.Map() {
+			if !f.Value.IsNull() {
 				out[f.Key] = withoutNulls(f.Value)
 			}
 		}
 		return out
-	case n.Kind == document.List:
-		out := make([]any, len(n.Items))
-		for i, item := range n.Items {
+	case n.Kind() == document.List:
+		out := make([]any, len(n.List()))
+		for i, item := range n.List() {
 			out[i] = withoutNulls(item)
 		}
 		return out
