@@ -11,6 +11,7 @@ import (
 
 	admissionchecks "seawall.io/seawall/checks/admission"
 	configchecks "seawall.io/seawall/checks/config"
+	imagechecks "seawall.io/seawall/checks/image"
 	namespacechecks "seawall.io/seawall/checks/namespace"
 	networkchecks "seawall.io/seawall/checks/network"
 	podchecks "seawall.io/seawall/checks/pod"
@@ -50,6 +51,7 @@ func Funcs() map[string]check.Func {
 	for _, topic := range []map[string]check.Func{
 		admissionchecks.Funcs(),
 		configchecks.Funcs(),
+		imagechecks.Funcs(),
 		namespacechecks.Funcs(),
 		networkchecks.Funcs(),
 		podchecks.Funcs(),

@@ -3,7 +3,9 @@ package checks_test
 import (
 	"testing"
 
+	"seawall.io/seawall"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/dockerfile"
 	"seawall.io/seawall/internal/patch"
 )
 
@@ -30,7 +32,13 @@ func fixExample(t *testing.T, set *check.Set, r *check.Rule, e *check.Example) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var edit patch.Edit
+	var edit interface {
+		Add(doc int, ops ...seawall.PatchOp) error
+		Apply(text []byte) ([]byte, []*patch.Refusal)
+	} = &patch.Edit{}
+	if dockerfile.IsName(e.Name) {
+		edit = &dockerfile.Edit{}
+	}
 	fixed := map[string]bool{}
 	for i := range before.Findings {
 		f := before.Findings[i]

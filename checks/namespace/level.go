@@ -117,10 +117,9 @@ func (e *engine) covers(ns *cluster.Object) bool {
 		slices.ContainsFunc(e.except, func(p string) bool { return globs(p, ns.Name) }):
 		return false
 	}
-	labels := &document.Node{Kind: document.Map, Fields: []document.Field{{
-		Key: "kubernetes.io/metadata.name", Value: &document.Node{Kind: document.String, Text: ns.Name},
-	}}}
-	labels.Fields = append(labels.Fields, ns.Root.At("metadata", "labels").Map()...)
+	labels := document.NewMap(document.Pos{}, append([]document.Field{{
+		Key: "kubernetes.io/metadata.name", Value: document.NewString(document.Pos{}, ns.Name),
+	}}, ns.Root.At("metadata", "labels").Map()...))
 	return e.namespaces.Matches(labels) && (e.narrower == nil || e.narrower.Matches(labels))
 }
 
@@ -199,7 +198,7 @@ func (g *guards) addEngine(o *cluster.Object, bound map[string][]*cluster.Object
 // malformed selects nothing.
 func selectorOrAll(n *document.Node) cluster.Selector {
 	if n.IsNull() {
-		n = &document.Node{Kind: document.Map}
+		n = document.NewMap(document.Pos{}, nil)
 	}
 	sel, err := cluster.LabelSelector(n)
 	if err != nil {
@@ -290,7 +289,7 @@ func (g *guards) readConfiguration(s *cluster.Snapshot) {
 }
 
 func holds(list *document.Node, want string) bool {
-	return slices.ContainsFunc(list.List(), func(n *document.Node) bool { return n.Kind == document.String && n.Text == want })
+	return slices.ContainsFunc(list.List(), func(n *document.Node) bool { return n.Kind() == document.String && n.Str() == want })
 }
 
 func texts(n *document.Node) []string {

@@ -248,10 +248,10 @@ func (x *labelled) monitored(o *cluster.Object, sel cluster.Selector) (seen, fou
 // apiServerLabels are those of the Service kubernetes in default, which every API
 // server makes for itself.
 func apiServerLabels() *document.Node {
-	text := func(s string) *document.Node { return &document.Node{Kind: document.String, Text: s} }
-	return &document.Node{Kind: document.Map, Fields: []document.Field{
+	text := func(s string) *document.Node { return document.NewString(document.Pos{}, s) }
+	return document.NewMap(document.Pos{}, []document.Field{
 		{Key: "component", Value: text("apiserver")}, {Key: "provider", Value: text("kubernetes")},
-	}}
+	})
 }
 
 func namespaceOf(o *cluster.Object) string {

@@ -125,11 +125,11 @@ func portNames(in *check.Input) {
 }
 
 func reportPortName(in *check.Input, o *cluster.Object, container, path string, n *document.Node) {
-	if n == nil || n.Kind != document.String || n.Text == "" {
+	if n.Kind() != document.String || n.Str() == "" {
 		return
 	}
-	if fault := portNameFault(n.Text); fault != "" {
-		in.Report(check.Hit{Object: o, Path: path, Container: container, Message: fmt.Sprintf("port name %q %s", n.Text, fault)})
+	if fault := portNameFault(n.Str()); fault != "" {
+		in.Report(check.Hit{Object: o, Path: path, Container: container, Message: fmt.Sprintf("port name %q %s", n.Str(), fault)})
 	}
 }
 

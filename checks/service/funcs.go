@@ -15,5 +15,6 @@ func Funcs() map[string]check.Func {
 		"serviceMonitorDangling":  monitorDangling,
 		"servicePortNames":        portNames,
 		"serviceSensitiveExposed": sensitiveExposed,
+		"serviceUnauthenticated":  unauthenticated,
 	}
 }

@@ -31,16 +31,16 @@ func checkLabels(in *check.Input, o *cluster.Object, path string, labels *docume
 		switch v := f.Value; {
 		case v.IsNull():
 			continue
-		case v.Kind == document.Int:
+		case v.Kind() == document.Int:
 			text := string(v.AppendJSON(nil))
 			hit.Message = fmt.Sprintf("the value of %s is no string: write %q", f.Key, text)
 			hit.Fix = patch.Set(o.Root, hit.Path, text)
-		case v.Kind != document.String:
+		case v.Kind() != document.String:
 			hit.Message = fmt.Sprintf("the value of %s is no string", f.Key)
-		case len(v.Text) > 63:
-			hit.Message = fmt.Sprintf("the value of %s has %d characters: at most 63", f.Key, len(v.Text))
-		case !isLabelValue(v.Text):
-			hit.Message = fmt.Sprintf("the value %q of %s: letters, digits, -, _ and . only, and a letter or digit at both ends", v.Text, f.Key)
+		case len(v.Str()) > 63:
+			hit.Message = fmt.Sprintf("the value of %s has %d characters: at most 63", f.Key, len(v.Str()))
+		case !isLabelValue(v.Str()):
+			hit.Message = fmt.Sprintf("the value %q of %s: letters, digits, -, _ and . only, and a letter or digit at both ends", v.Str(), f.Key)
 		default:
 			continue
 		}
@@ -75,19 +75,19 @@ func keysSorted(in *check.Input) {
 }
 
 func unsorted(in *check.Input, o *cluster.Object, n *document.Node, path string) {
-	for i := range n.Fields {
-		if i > 0 && n.Fields[i].Key < n.Fields[i-1].Key {
+	for i, f := range n.Map() {
+		if i > 0 && f.Key < n.Map()[i-1].Key {
 			in.Report(check.Hit{
-				Object: o, Path: document.Key(path, n.Fields[i].Key),
-				Message: fmt.Sprintf("%s stands after %s", n.Fields[i].Key, n.Fields[i-1].Key),
+				Object: o, Path: document.Key(path, f.Key),
+				Message: fmt.Sprintf("%s stands after %s", f.Key, n.Map()[i-1].Key),
 			})
 			break
 		}
 	}
-	for i := range n.Fields {
-		unsorted(in, o, n.Fields[i].Value, document.Key(path, n.Fields[i].Key))
+	for _, f := range n.Map() {
+		unsorted(in, o, f.Value, document.Key(path, f.Key))
 	}
-	for i, item := range n.Items {
+	for i, item := range n.List() {
 		unsorted(in, o, item, document.Index(path, i))
 	}
 }

@@ -47,7 +47,7 @@ func sources(kind string, v *document.Node) []string {
 	var out []string
 	add := func(n *document.Node) {
 		if n.Str() != "" {
-			out = append(out, n.Text)
+			out = append(out, n.Str())
 		}
 	}
 	switch kind {

@@ -261,21 +261,21 @@ func (v *validator) walk(s *shape, n *document.Node, path string) {
 	switch s.form {
 	case anything:
 	case structure:
-		if ok, want = n.Kind == document.Map, "a mapping"; ok {
+		if ok, want = n.Kind() == document.Map, "a mapping"; ok {
 			v.fields(s, n, path)
 		}
 	case mapping:
-		if ok, want = n.Kind == document.Map, "a mapping"; ok {
-			for i := range n.Fields {
-				if s.elem.scalar() && s.elem.fits(n.Fields[i].Value) {
+		if ok, want = n.Kind() == document.Map, "a mapping"; ok {
+			for _, f := range n.Map() {
+				if s.elem.scalar() && s.elem.fits(f.Value) {
 					continue
 				}
-				v.walk(s.elem, n.Fields[i].Value, document.Key(path, n.Fields[i].Key))
+				v.walk(s.elem, f.Value, document.Key(path, f.Key))
 			}
 		}
 	case list:
-		if ok, want = n.Kind == document.List, "a list"; ok {
-			for i, item := range n.Items {
+		if ok, want = n.Kind() == document.List, "a list"; ok {
+			for i, item := range n.List() {
 				if s.elem.scalar() && s.elem.fits(item) {
 					continue
 				}
@@ -283,7 +283,7 @@ func (v *validator) walk(s *shape, n *document.Node, path string) {
 			}
 		}
 	case object:
-		ok, want = n.Kind == document.Map, "a mapping"
+		ok, want = n.Kind() == document.Map, "a mapping"
 	default:
 		ok, want = s.fits(n), s.wants(n)
 	}
@@ -296,11 +296,11 @@ func (v *validator) walk(s *shape, n *document.Node, path string) {
 // bytes may be a password, so that only its type is told.
 func (s *shape) describe(n *document.Node) string {
 	switch {
-	case s.form == binary && n.Kind == document.String:
+	case s.form == binary && n.Kind() == document.String:
 		return "something else"
-	case s.form == text && (n.Kind == document.Int || n.Kind == document.Float):
+	case s.form == text && (n.Kind() == document.Int || n.Kind() == document.Float):
 		return "a number: put it in quotes"
-	case s.form == text && n.Kind == document.Bool:
+	case s.form == text && n.Kind() == document.Bool:
 		return "true or false: put it in quotes"
 	}
 	return describe(n)
@@ -314,22 +314,22 @@ func (s *shape) scalar() bool {
 func (s *shape) fits(n *document.Node) bool {
 	switch s.form {
 	case text:
-		return n.Kind == document.String && (s.enum == nil || n.Text == "" || slices.Contains(s.enum, n.Text))
+		return n.Kind() == document.String && (s.enum == nil || n.Str() == "" || slices.Contains(s.enum, n.Str()))
 	case boolean:
-		return n.Kind == document.Bool
+		return n.Kind() == document.Bool
 	case integral:
 		i, isInt := n.Int()
 		return isInt && i >= s.low && i <= s.top
 	case decimal:
-		return n.Kind == document.Int || n.Kind == document.Float
+		return n.Kind() == document.Int || n.Kind() == document.Float
 	case binary:
-		if n.Kind == document.List { // of numbers: encoding/json takes that too
-			return !slices.ContainsFunc(n.Items, func(b *document.Node) bool { i, ok := b.Int(); return !b.IsNull() && (!ok || i < 0 || i > 255) })
+		if n.Kind() == document.List { // of numbers: encoding/json takes that too
+			return !slices.ContainsFunc(n.List(), func(b *document.Node) bool { i, ok := b.Int(); return !b.IsNull() && (!ok || i < 0 || i > 255) })
 		}
-		return n.Kind == document.String && isBase64(n.Text)
+		return n.Kind() == document.String && isBase64(n.Str())
 	case intOrString:
 		i, isInt := n.Int()
-		return n.Kind == document.String || isInt && i >= math.MinInt32 && i <= math.MaxInt32
+		return n.Kind() == document.String || isInt && i >= math.MinInt32 && i <= math.MaxInt32
 	case quantity:
 		return isQuantity(n)
 	case moment:
@@ -347,14 +347,14 @@ func (s *shape) fits(n *document.Node) bool {
 func (s *shape) wants(n *document.Node) string {
 	switch s.form {
 	case text:
-		if n.Kind == document.String {
+		if n.Kind() == document.String {
 			return "one of " + strings.Join(s.enum, ", ")
 		}
 		return "a string"
 	case boolean:
 		return "true or false"
 	case integral:
-		if n.Kind == document.Int {
+		if n.Kind() == document.Int {
 			return fmt.Sprintf("a number between %d and %d", s.low, s.top)
 		}
 		return "a whole number"
@@ -377,8 +377,7 @@ func (s *shape) wants(n *document.Node) string {
 
 // fields compares the entries of a mapping with the fields of a struct.
 func (v *validator) fields(s *shape, n *document.Node, path string) {
-	for i := range n.Fields {
-		f := &n.Fields[i]
+	for _, f := range n.Map() {
 		field, known := s.fields[f.Key]
 		switch {
 		case !known:
@@ -457,16 +456,16 @@ func within(path string) string {
 
 // describe shows a value as a message does.
 func describe(n *document.Node) string {
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Map:
 		return "a mapping"
 	case document.List:
 		return "a list"
 	case document.String:
-		if len(n.Text) > 40 {
-			return fmt.Sprintf("%q...", n.Text[:40])
+		if len(n.Str()) > 40 {
+			return fmt.Sprintf("%q...", n.Str()[:40])
 		}
-		return fmt.Sprintf("%q", n.Text)
+		return fmt.Sprintf("%q", n.Str())
 	case document.Bool, document.Int, document.Float, document.Null:
 	}
 	return string(n.AppendJSON(nil))
@@ -474,24 +473,24 @@ func describe(n *document.Node) string {
 
 // isQuantity takes the usual forms without the parser.
 func isQuantity(n *document.Node) bool {
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Int, document.Float:
 		return true
 	case document.String:
 	default:
 		return false
 	}
-	digits := 0
-	for digits < len(n.Text) && n.Text[digits] >= '0' && n.Text[digits] <= '9' {
+	text, digits := n.Str(), 0
+	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
 		digits++
 	}
 	if digits > 0 && digits < 16 {
-		switch n.Text[digits:] {
+		switch text[digits:] {
 		case "", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti":
 			return true
 		}
 	}
-	_, err := resource.ParseQuantity(n.Text)
+	_, err := resource.ParseQuantity(text)
 	return err == nil
 }
 

@@ -104,7 +104,7 @@ func (w *customWalk) walk(schema, n *document.Node, path string, root bool) {
 		return
 	}
 	if flag(schema, "x-kubernetes-int-or-string") {
-		if n.Kind != document.Int && n.Kind != document.String {
+		if n.Kind() != document.Int && n.Kind() != document.String {
 			w.problem(path, "want a whole number or a string, is %s", describe(n))
 			return
 		}
@@ -113,17 +113,17 @@ func (w *customWalk) walk(schema, n *document.Node, path string, root bool) {
 		return
 	}
 	w.restrict(schema, n, path)
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Map:
 		w.properties(schema, n, path, root || flag(schema, "x-kubernetes-embedded-resource"))
 	case document.List:
 		items := schema.Get("items")
-		for i, item := range n.Items {
+		for i, item := range n.List() {
 			w.walk(items, item, document.Index(path, i), false)
 		}
-		w.count(schema, int64(len(n.Items)), "Items", path, "items")
+		w.count(schema, int64(len(n.List())), "Items", path, "items")
 	case document.String:
-		w.count(schema, int64(utf8.RuneCountInString(n.Text)), "Length", path, "characters")
+		w.count(schema, int64(utf8.RuneCountInString(n.Str())), "Length", path, "characters")
 		w.pattern(schema, n, path)
 	case document.Int, document.Float:
 		w.bounds(schema, n, path)
@@ -136,15 +136,14 @@ func (w *customWalk) properties(schema, n *document.Node, path string, isObject 
 	allowed, isBool := additional.Bool()
 	strict := w.strict && properties.Len() > 0 && additional == nil && !flag(schema, "x-kubernetes-preserve-unknown-fields") ||
 		w.strict && isBool && !allowed
-	for i := range n.Fields {
-		f := &n.Fields[i]
+	for _, f := range n.Map() {
 		at := document.Key(path, f.Key)
 		switch property := properties.Get(f.Key); {
 		case isObject && (f.Key == "apiVersion" || f.Key == "kind" || f.Key == "metadata"):
 		case path == "" && f.Key == "status":
 		case property != nil:
 			w.walk(property, f.Value, at, false)
-		case additional != nil && additional.Kind == document.Map:
+		case additional != nil && additional.Kind() == document.Map:
 			w.walk(additional, f.Value, at, false)
 		case strict:
 			w.problem(at, "unknown field")
@@ -155,7 +154,7 @@ func (w *customWalk) properties(schema, n *document.Node, path string, isObject 
 			w.problem(path, "%s is missing", name.Str())
 		}
 	}
-	w.count(schema, int64(len(n.Fields)), "Properties", path, "entries")
+	w.count(schema, int64(len(n.Map())), "Properties", path, "entries")
 }
 
 // restrict judges enum, allOf, anyOf, oneOf and not.
@@ -220,7 +219,7 @@ func (w *customWalk) pattern(schema, n *document.Node, path string) {
 		re, _ = regexp.Compile(text) // nil: not judged
 		w.c.patterns[text] = re
 	}
-	if re != nil && !re.MatchString(n.Text) {
+	if re != nil && !re.MatchString(n.Str()) {
 		w.problem(path, "%s does not match %s", describe(n), text)
 	}
 }
@@ -251,18 +250,18 @@ func numeric(n *document.Node) float64 {
 func isType(want string, n *document.Node) bool {
 	switch want {
 	case "object":
-		return n.Kind == document.Map
+		return n.Kind() == document.Map
 	case "array":
-		return n.Kind == document.List
+		return n.Kind() == document.List
 	case "string":
-		return n.Kind == document.String
+		return n.Kind() == document.String
 	case "boolean":
-		return n.Kind == document.Bool
+		return n.Kind() == document.Bool
 	case "integer":
 		f, isFloat := n.Float()
-		return n.Kind == document.Int || isFloat && f == math.Trunc(f)
+		return n.Kind() == document.Int || isFloat && f == math.Trunc(f)
 	case "number":
-		return n.Kind == document.Int || n.Kind == document.Float
+		return n.Kind() == document.Int || n.Kind() == document.Float
 	}
 	return true
 }

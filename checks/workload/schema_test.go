@@ -2,6 +2,7 @@ package workloadchecks
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -136,24 +137,22 @@ func changes(n *document.Node) []*document.Node {
 	for _, v := range values {
 		out = append(out, document.FromValue(v))
 	}
-	for i := range n.Fields {
-		for _, c := range changes(n.Fields[i].Value) {
-			m := *n
-			m.Fields = append([]document.Field{}, n.Fields...)
-			m.Fields[i].Value = c
-			out = append(out, &m)
+	for i, f := range n.Map() {
+		with := func(f document.Field) {
+			fields := slices.Clone(n.Map())
+			fields[i] = f
+			out = append(out, document.NewMap(n.Pos, fields))
 		}
-		m := *n
-		m.Fields = append([]document.Field{}, n.Fields...)
-		m.Fields[i].Key += "X"
-		out = append(out, &m)
+		for _, c := range changes(f.Value) {
+			with(document.Field{Key: f.Key, Pos: f.Pos, Value: c})
+		}
+		with(document.Field{Key: f.Key + "X", Pos: f.Pos, Value: f.Value})
 	}
-	for i, item := range n.Items {
+	for i, item := range n.List() {
 		for _, c := range changes(item) {
-			m := *n
-			m.Items = append([]*document.Node{}, n.Items...)
-			m.Items[i] = c
-			out = append(out, &m)
+			items := slices.Clone(n.List())
+			items[i] = c
+			out = append(out, document.NewList(n.Pos, items))
 		}
 	}
 	return out

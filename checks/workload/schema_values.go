@@ -117,7 +117,7 @@ func (v *validator) pod(t *cluster.PodTemplate) {
 	for _, c := range t.Object.Root.At("spec", "volumeClaimTemplates").List() {
 		volumes[c.At("metadata", "name").Str()] = true
 	}
-	if list := t.Spec().Get("containers"); list != nil && list.Kind == document.List && len(list.Items) == 0 {
+	if list := t.Spec().Get("containers"); list != nil && list.Kind() == document.List && len(list.List()) == 0 {
 		v.problem(t.SpecPath+".containers", "containers is empty")
 	}
 	names := map[string]bool{}
@@ -170,15 +170,15 @@ func (v *validator) container(c *cluster.Container, names, volumes map[string]bo
 }
 
 func plainText(n *document.Node) string {
-	if n.Kind == document.String {
-		return n.Text
+	if n.Kind() == document.String {
+		return n.Str()
 	}
 	return string(n.AppendJSON(nil))
 }
 
 // exceeds compares two quantities; what is none is told elsewhere.
 func exceeds(a, b *document.Node) bool {
-	if a.Kind == b.Kind && a.Text == b.Text && a.Bits == b.Bits {
+	if document.Equal(a, b) {
 		return false
 	}
 	x, err := resource.ParseQuantity(plainText(a))

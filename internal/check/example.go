@@ -8,6 +8,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/dockerfile"
 	"seawall.io/seawall/internal/document"
 )
 
@@ -21,6 +22,9 @@ func (s *Set) Outcome(id string, e *Example) (string, error) {
 	}
 	lines := make([]string, 0, len(out.Findings)+len(out.Incomplete))
 	for i := range out.Findings {
+		if out.Findings[i].Suppressed != nil {
+			continue // the check itself knows what settles it
+		}
 		lines = append(lines, outcomeLine(out.Findings[i]))
 	}
 	for _, hole := range out.Incomplete {
@@ -111,6 +115,9 @@ func (s *Set) withMarks(id string, e *Example) (*Set, error) {
 }
 
 func (e *Example) snapshot() (*cluster.Snapshot, error) {
+	if dockerfile.IsName(e.Name) {
+		return e.dockerfile()
+	}
 	var objects []*cluster.Object
 	for i, d := range document.Parse(e.Text, document.Limits{}) {
 		if d.Err != nil {
@@ -132,6 +139,17 @@ func (e *Example) snapshot() (*cluster.Snapshot, error) {
 	snap := cluster.NewSnapshot(objects)
 	_, snap.Whole = e.mark(wholeMark)
 	return snap, nil
+}
+
+// dockerfile is the snapshot of an example that is a Dockerfile.
+func (e *Example) dockerfile() (*cluster.Snapshot, error) {
+	f, err := dockerfile.Parse(e.Name, e.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Name, err)
+	}
+	o, _ := cluster.New(f.Root)
+	o.File, o.Text = e.Name, e.Text
+	return cluster.NewSnapshot([]*cluster.Object{o}), nil
 }
 
 func outcomeLine(f *seawall.Finding) string {

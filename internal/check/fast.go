@@ -63,13 +63,14 @@ func fastOf(n *document.Node) fastValue {
 	if n == nil {
 		return fastValue{}
 	}
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Map, document.List:
 		return fastValue{kind: fastNode, n: n}
 	case document.String:
-		return fastValue{kind: fastString, s: n.Text}
+		return fastValue{kind: fastString, s: n.Str()}
 	case document.Bool:
-		return fastValue{kind: fastBool, i: int64(n.Bits)} //nolint:gosec // 0 or 1
+		b, _ := n.Bool()
+		return fastTruth(b)
 	case document.Int:
 		i, _ := n.Int()
 		return fastValue{kind: fastInt, i: i}
@@ -86,6 +87,10 @@ func fastText(s string) fastValue {
 		return fastValue{}
 	}
 	return fastValue{kind: fastString, s: s}
+}
+
+func fastList(items []*document.Node) fastValue {
+	return fastValue{kind: fastNode, n: document.NewList(document.Pos{}, items)}
 }
 
 func fastTruth(b bool) fastValue {
@@ -229,7 +234,7 @@ func (c *fastCompiler) ident(name string) fastFunc {
 func (t *target) field(v fastValue, name string) (n *document.Node, isMap bool) {
 	switch v.kind {
 	case fastNode:
-		if v.n.Kind == document.Map {
+		if v.n.Kind() == document.Map {
 			n = v.n.Get(name)
 			break
 		}
@@ -302,15 +307,15 @@ func (c *fastCompiler) list(l celast.ListExpr) fastFunc {
 		items = append(items, c.plain(e))
 	}
 	build := func(t *target) fastValue {
-		list := &document.Node{Kind: document.List, Items: make([]*document.Node, 0, len(items))}
+		list := make([]*document.Node, 0, len(items))
 		for _, f := range items {
 			n := f(t).node()
 			if n == nil {
 				return fastValue{}
 			}
-			list.Items = append(list.Items, n)
+			list = append(list, n)
 		}
-		return fastOf(list)
+		return fastList(list)
 	}
 	if !constant {
 		return build
@@ -323,11 +328,11 @@ func (c *fastCompiler) list(l celast.ListExpr) fastFunc {
 func (v fastValue) node() *document.Node {
 	switch v.kind {
 	case fastString:
-		return &document.Node{Kind: document.String, Text: v.s}
+		return document.NewString(document.Pos{}, v.s)
 	case fastInt:
-		return &document.Node{Kind: document.Int, Bits: uint64(v.i)} //nolint:gosec // two's complement
+		return document.NewInt(document.Pos{}, v.i)
 	case fastBool:
-		return &document.Node{Kind: document.Bool, Bits: uint64(v.i)} //nolint:gosec // 0 or 1
+		return document.NewBool(document.Pos{}, v.i != 0)
 	case fastNode:
 		return v.n
 	case notSure, fastNone, fastNull, fastEff:
@@ -500,7 +505,7 @@ func fastIn(left, right fastFunc) fastFunc {
 		if !l.scalar() {
 			return fastValue{}
 		}
-		if r.kind == fastEff || (r.kind == fastNode && r.n.Kind == document.Map) {
+		if r.kind == fastEff || (r.kind == fastNode && r.n.Kind() == document.Map) {
 			if l.kind != fastString {
 				return fastValue{}
 			}
@@ -510,13 +515,13 @@ func fastIn(left, right fastFunc) fastFunc {
 			}
 			return fastTruth(n != nil)
 		}
-		if r.kind != fastNode || r.n.Kind != document.List {
+		if r.kind != fastNode || r.n.Kind() != document.List {
 			return fastValue{}
 		}
-		if t.steps += len(r.n.Items); t.steps > maxFastSteps {
+		if t.steps += len(r.n.List()); t.steps > maxFastSteps {
 			return fastValue{}
 		}
-		for _, item := range r.n.Items {
+		for _, item := range r.n.List() {
 			v := fastOf(item)
 			if !v.scalar() {
 				return fastValue{}
@@ -563,8 +568,8 @@ func (c *fastCompiler) index(args []celast.Expr) fastFunc {
 			n, _ := t.field(v, k.s)
 			return fastOf(n)
 		case fastInt:
-			if v.kind == fastNode && v.n.Kind == document.List && k.i >= 0 && k.i < int64(len(v.n.Items)) {
-				return fastOf(v.n.Items[k.i])
+			if v.kind == fastNode && v.n.Kind() == document.List && k.i >= 0 && k.i < int64(len(v.n.List())) {
+				return fastOf(v.n.List()[k.i])
 			}
 		case notSure, fastNone, fastNull, fastBool, fastNode, fastEff:
 		}
@@ -579,13 +584,13 @@ func fastConcat(left, right fastFunc) fastFunc {
 		case l.kind == fastString && r.kind == fastString:
 			return fastText(l.s + r.s)
 		case l.isList() && r.isList() && l.n.Len()+r.n.Len() <= maxFastSteps:
-			return fastOf(&document.Node{Kind: document.List, Items: slices.Concat(l.n.Items, r.n.Items)})
+			return fastList(slices.Concat(l.n.List(), r.n.List()))
 		}
 		return fastValue{}
 	}
 }
 
-func (v fastValue) isList() bool { return v.kind == fastNode && v.n.Kind == document.List }
+func (v fastValue) isList() bool { return v.kind == fastNode && v.n.Kind() == document.List }
 
 func fastSize(f fastFunc) fastFunc {
 	return func(t *target) fastValue {
@@ -621,19 +626,19 @@ func fastDistinct(f fastFunc) fastFunc {
 		if !v.isList() {
 			return fastValue{}
 		}
-		seen := make(map[fastValue]bool, len(v.n.Items))
-		out := &document.Node{Kind: document.List}
-		for _, item := range v.n.Items {
+		seen := make(map[fastValue]bool, len(v.n.List()))
+		var out []*document.Node
+		for _, item := range v.n.List() {
 			key := fastOf(item)
 			if !key.scalar() {
 				return fastValue{}
 			}
 			if !seen[key] {
 				seen[key] = true
-				out.Items = append(out.Items, item)
+				out = append(out, item)
 			}
 		}
-		return fastOf(out)
+		return fastList(out)
 	}
 }
 

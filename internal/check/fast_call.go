@@ -89,13 +89,11 @@ func fastSplit(s, sep string) fastValue {
 		return fastValue{}
 	}
 	parts := strings.Split(s, sep)
-	nodes := make([]document.Node, len(parts))
-	list := &document.Node{Kind: document.List, Items: make([]*document.Node, len(parts))}
+	items := make([]*document.Node, len(parts))
 	for i, p := range parts {
-		nodes[i] = document.Node{Kind: document.String, Text: p}
-		list.Items[i] = &nodes[i]
+		items[i] = document.NewString(document.Pos{}, p)
 	}
-	return fastOf(list)
+	return fastList(items)
 }
 
 func fastReplace(operand, from, to fastFunc) fastFunc {

@@ -51,7 +51,7 @@ func elements(v fastValue) (items []*document.Node, fields []document.Field, ok 
 	if v.kind != fastNode {
 		return nil, nil, false
 	}
-	return v.n.Items, present(v.n.Fields), true
+	return v.n.List(), present(v.n.Map()), true
 }
 
 // fastQuantifier is all (stop at the first false) or exists (at the first true).
@@ -115,7 +115,7 @@ func fastCollect(source fastFunc, slot int, test, yield fastFunc) fastFunc {
 		if !ok {
 			return fastValue{}
 		}
-		var out *document.Node
+		var out []*document.Node
 		keep := func(v fastValue) bool {
 			t.vars[slot] = v
 			if t.turn() {
@@ -134,10 +134,7 @@ func fastCollect(source fastFunc, slot int, test, yield fastFunc) fastFunc {
 			if n == nil {
 				return false
 			}
-			if out == nil {
-				out = &document.Node{Kind: document.List}
-			}
-			out.Items = append(out.Items, n)
+			out = append(out, n)
 			return true
 		}
 		for _, item := range items {
@@ -153,13 +150,13 @@ func fastCollect(source fastFunc, slot int, test, yield fastFunc) fastFunc {
 		if out == nil {
 			return fastValue{kind: fastNode, n: emptyList}
 		}
-		return fastOf(out)
+		return fastList(out)
 	}
 }
 
 // emptyList and emptyMap are shared by all that yield nothing. They are read
 // only, as every tree is.
 var (
-	emptyList = &document.Node{Kind: document.List}
-	emptyMap  = &document.Node{Kind: document.Map}
+	emptyList = document.NewList(document.Pos{}, nil)
+	emptyMap  = document.NewMap(document.Pos{}, nil)
 )

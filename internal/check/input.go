@@ -18,7 +18,7 @@ type Input struct {
 	// Minor is the Kubernetes minor version to judge for.
 	Minor int
 
-	rule  *Rule
+	rule  *active
 	out   *Result
 	holes []seawall.Incomplete
 }
@@ -38,10 +38,17 @@ type Hit struct {
 	// Cause tells apart two offences of one object at one path, so that each
 	// keeps an ID of its own. Leave it empty where path and container do.
 	Cause string
+	// Same, when set, is what the finding's ID rests on in place of Path, for lists
+	// whose order says nothing.
+	Same string
 	// Severity, when set, replaces the rule's.
 	Severity seawall.Severity
 	// Fix removes the offence: JSON patch operations on Object.
 	Fix []seawall.PatchOp
+	// Suppressed is set where what the check knows settles the offence.
+	Suppressed *seawall.Suppression
+	// Vulnerability is set where the offence is a known flaw in a package.
+	Vulnerability *seawall.Vulnerability
 }
 
 // Report adds an offence. What a workload made has the workload's mistakes:
@@ -60,6 +67,13 @@ func (in *Input) Unknown(o *cluster.Object, reason string) {
 		hole.Location = o.Locate("metadata.name")
 	}
 	in.holes = append(in.holes, hole)
+}
+
+// Unmet says that what the rule needs beyond objects is not there, or not for
+// all of them: the rule is reported as not evaluated, and what there was of it
+// stands.
+func (in *Input) Unmet(reason string) {
+	in.out.NotEvaluated = append(in.out.NotEvaluated, seawall.Incomplete{Check: in.rule.ID, Reason: reason})
 }
 
 // Strings returns a parameter that is a list of strings.

@@ -62,11 +62,11 @@ type fixCache struct {
 // set returns the operations that put patch i's constant at path.
 func (c *fixCache) set(root *document.Node, i int, path string, value any) []seawall.PatchOp {
 	depth, last, found := root.Depth(path)
-	if found || last.Kind == document.List {
+	if found || last.Kind() == document.List {
 		// What stands there, or how long the list is, matters too.
 		return patch.Set(root, path, value)
 	}
-	key := fixKey{i, path, depth, last.Kind}
+	key := fixKey{i, path, depth, last.Kind()}
 	c.mu.RLock()
 	ops, ok := c.known[key]
 	c.mu.RUnlock()

@@ -25,23 +25,22 @@ type Result struct {
 	// Objects holds the object of each finding, in the same order.
 	Objects    []*cluster.Object
 	Incomplete []seawall.Incomplete
+	// NotEvaluated names rules that need more than they were given.
+	NotEvaluated []seawall.Incomplete
 
 	minor int64 // of an example, in place of the set's
 	slab  []seawall.Finding
 }
 
-// slabSize is how many findings are allocated at once.
-const slabSize = 32
+// slabSize is how many findings are allocated at once: as many as fill 8 KiB.
+const slabSize = 44
 
 // add adds a finding of a rule about an object and returns it to be filled in.
-func (r *Result) add(rule *Rule, o *cluster.Object) *seawall.Finding {
+func (r *Result) add(a *active, o *cluster.Object) *seawall.Finding {
 	if len(r.slab) == cap(r.slab) {
 		r.slab = make([]seawall.Finding, 0, slabSize)
 	}
-	r.slab = append(r.slab, seawall.Finding{
-		Check: rule.ID, Title: rule.Title, Severity: rule.Severity, Phase: rule.Phase, Layer: rule.Layer,
-		Subject: o.Subject(), Remediation: rule.Remediation(), Refs: rule.Refs,
-	})
+	r.slab = append(r.slab, seawall.Finding{Rule: a.shared, Severity: a.Severity, Subject: o.Subject()})
 	f := &r.slab[len(r.slab)-1]
 	r.Findings = append(r.Findings, f)
 	r.Objects = append(r.Objects, o)
@@ -104,7 +103,7 @@ func (s *Set) judge(a *active, t *target, root *document.Node, path string, out 
 	}
 	list, _ := root.Find(a.Each)
 	base := join(t.base(a.Each))
-	if !list.IsNull() && list.Kind != document.List {
+	if !list.IsNull() && list.Kind() != document.List {
 		t.path = base
 		out.Incomplete = append(out.Incomplete, unjudged(a, t, fmt.Errorf("%s is no list", a.Each)))
 		return
@@ -183,7 +182,7 @@ func malformed(t *cluster.PodTemplate, out *Result) {
 // finding adds the finding of one offence.
 func (r *Result) finding(a *active, prog *program, t *target, offender string) {
 	path := causePath(a, t, offender)
-	f := r.add(a.Rule, t.object)
+	f := r.add(a, t.object)
 	if t.container != nil {
 		f.Subject.Container, f.Subject.Image = t.container.Name(), t.container.Image()
 	}
@@ -415,6 +414,14 @@ func cause(t *target, path string) string {
 		if name == "" {
 			name = t.item.Str()
 		}
+		if t.object.Group() == "seawall.io" {
+			// What scans describe is told apart by the place in the image, and by the
+			// fingerprint of what stands there, whatever else the list holds.
+			name = t.item.Get("path").Str() + "#" + t.item.Get("fingerprint").Str()
+			if key := t.item.Get("key").Str(); key != "" {
+				return key // of a Dockerfile, whose items know what tells them apart
+			}
+		}
 		if name != "" {
 			if i := strings.LastIndexByte(t.path, '['); i >= 0 {
 				return strings.TrimPrefix(t.path[:i], base) + "=" + name
@@ -473,7 +480,7 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 		if a.ID != id {
 			continue
 		}
-		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a.Rule, out: out}
+		in := &Input{Snapshot: snap, Params: a.Params, Minor: int(s.minor), rule: a, out: out}
 		if out.minor != 0 {
 			in.Minor = int(out.minor)
 		}
@@ -484,17 +491,21 @@ func (s *Set) Across(id string, snap *cluster.Snapshot, out *Result) {
 }
 
 // hit makes the finding of an offence that a function reported.
-func (r *Result) hit(rule *Rule, h *Hit) {
-	f := r.add(rule, h.Object)
-	f.Subject.Container, f.Subject.Image = h.Container, h.Image
+func (r *Result) hit(a *active, h *Hit) {
+	f := r.add(a, h.Object)
+	f.Subject.Container = h.Container
+	if h.Image != "" {
+		f.Subject.Image = h.Image
+	}
 	f.Location = h.Object.Locate(h.Path)
 	f.Message, f.Fix = h.Message, h.Fix
 	if f.Message == "" {
-		f.Message = rule.Message
+		f.Message = a.Message
 	}
 	if h.Severity != seawall.None {
 		f.Severity = h.Severity
 	}
+	f.Vulnerability, f.Suppressed = h.Vulnerability, h.Suppressed
 	f.ID = fingerprint(f, h.cause(), h.Cause)
 }
 
@@ -505,6 +516,9 @@ var containerIndex = regexp.MustCompile(`(^|\.)(containers|initContainers|epheme
 // in the subject, so that the finding keeps its ID when containers are
 // reordered.
 func (h *Hit) cause() string {
+	if h.Same != "" {
+		return h.Same
+	}
 	if h.Container == "" {
 		return h.Path
 	}

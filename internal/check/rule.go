@@ -45,6 +45,9 @@ type Rule struct {
 	// Whole rules judge live clusters and snapshots only: of files they say
 	// nothing, and do not count as passed there.
 	Whole bool
+	// Conceal says that the line at fault holds what nobody should repeat, a
+	// credential: reports do not show it.
+	Conceal bool
 	// Needs says what, beyond objects, the rule needs to be judged.
 	Needs    string
 	Examples []Example
@@ -189,7 +192,7 @@ func (r *Rule) parseSpec(text []byte, first int) error {
 		return fmt.Errorf("%s:%d: %s", r.File, first+max(err.Line, 1)-1, err.Msg)
 	}
 	root := docs[0].Root
-	if root == nil || root.Kind != document.Map {
+	if root.Kind() != document.Map {
 		return fmt.Errorf("%s:%d: want a mapping with id, severity, match and deny or func", r.File, first)
 	}
 	lines := strings.Split(string(text), "\n")
@@ -199,7 +202,7 @@ func (r *Rule) parseSpec(text []byte, first int) error {
 		block := at <= len(lines) && pos.Column > 0 && isBlockHeader(lines[at-1], int(pos.Column))
 		r.places[field] = place{first + at - 1, block}
 	}
-	for _, f := range root.Fields {
+	for _, f := range root.Map() {
 		locate(f.Key, f.Value.Pos)
 		if f.Key == "fix" {
 			for i, item := range f.Value.List() {
@@ -231,10 +234,10 @@ func (r *Rule) setField(key string, v *document.Node) error {
 		"phase": (*string)(&r.Phase), "layer": (*string)(&r.Layer),
 	}
 	if dst := text[key]; dst != nil {
-		if v.Kind != document.String {
+		if v.Kind() != document.String {
 			return fmt.Errorf("want a string")
 		}
-		*dst = strings.TrimRight(v.Text, " \t\r\n")
+		*dst = strings.TrimRight(v.Str(), " \t\r\n")
 		return nil
 	}
 	switch key {
@@ -263,6 +266,12 @@ func (r *Rule) setField(key string, v *document.Node) error {
 			return fmt.Errorf("want true or false")
 		}
 		return nil
+	case "conceal":
+		var ok bool
+		if r.Conceal, ok = v.Bool(); !ok {
+			return fmt.Errorf("want true or false")
+		}
+		return nil
 	case "params":
 		m, ok := v.Value().(map[string]any)
 		if !ok {
@@ -271,10 +280,10 @@ func (r *Rule) setField(key string, v *document.Node) error {
 		r.Params = m
 		return nil
 	case "fix":
-		if v.Kind != document.List {
+		if v.Kind() != document.List {
 			return fmt.Errorf("want a list of {op: set or remove, path, value or expr}")
 		}
-		for _, item := range v.Items {
+		for _, item := range v.List() {
 			p, err := parsePatch(item)
 			if err != nil {
 				return err
@@ -295,10 +304,10 @@ func parsePatch(item *document.Node) (PatchTemplate, error) {
 			p.Value = f.Value.Value()
 		case dst == nil:
 			return p, fmt.Errorf("unknown field %q: want op, path, value, expr, when", f.Key)
-		case f.Value.Kind != document.String:
+		case f.Value.Kind() != document.String:
 			return p, fmt.Errorf("%s: want a string", f.Key)
 		default:
-			*dst = f.Value.Text
+			*dst = f.Value.Str()
 		}
 	}
 	switch hasValue := item.Get("value") != nil; {
@@ -316,7 +325,7 @@ func stringList(v *document.Node) ([]string, error) {
 	if s := v.Str(); s != "" {
 		return []string{s}, nil
 	}
-	if v.Kind != document.List {
+	if v.Kind() != document.List {
 		return nil, fmt.Errorf("want a string, or a list of strings")
 	}
 	var out []string
@@ -324,7 +333,7 @@ func stringList(v *document.Node) ([]string, error) {
 		if item.Str() == "" {
 			return nil, fmt.Errorf("want a list of strings")
 		}
-		out = append(out, item.Text)
+		out = append(out, item.Str())
 	}
 	return out, nil
 }

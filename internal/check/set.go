@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 
+	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 )
@@ -38,6 +39,7 @@ type Set struct {
 // of three files compiles only what those three need.
 type active struct {
 	*Rule
+	shared *seawall.Rule // of all its findings
 	fn     Func
 	at     []string // the paths that Rule.At names
 	params *document.Node
@@ -89,7 +91,9 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 }
 
 func newActive(r *Rule, fn Func) *active {
-	a := &active{Rule: r, fn: fn, params: document.FromValue(paramsOf(r))}
+	a := &active{Rule: r, fn: fn, params: document.FromValue(paramsOf(r)), shared: &seawall.Rule{
+		Check: r.ID, Title: r.Title, Phase: r.Phase, Layer: r.Layer, Remediation: r.Remediation(), Refs: r.Refs,
+	}}
 	for path := range strings.SplitSeq(r.At, "|") {
 		a.at = append(a.at, strings.TrimSpace(path))
 	}

@@ -109,12 +109,25 @@ func ParseImage(ref string) Image {
 	return img
 }
 
+// Name writes the reference in full, so that nginx and
+// docker.io/library/nginx:latest are one: with the digest where it has one, else
+// with the tag.
+func (img Image) Name() string {
+	switch {
+	case img.Digest != "":
+		return img.Registry + "/" + img.Repository + "@" + img.Digest
+	case img.Tag == "":
+		return img.Registry + "/" + img.Repository + ":latest"
+	}
+	return img.Registry + "/" + img.Repository + ":" + img.Tag
+}
+
 func imageNode(img Image) *document.Node {
-	str := func(s string) *document.Node { return &document.Node{Kind: document.String, Text: s} }
-	return &document.Node{Kind: document.Map, Fields: []document.Field{
+	str := func(s string) *document.Node { return document.NewString(document.Pos{}, s) }
+	return document.NewMap(document.Pos{}, []document.Field{
 		{Key: "registry", Value: str(img.Registry)},
 		{Key: "repository", Value: str(img.Repository)},
 		{Key: "tag", Value: str(img.Tag)},
 		{Key: "digest", Value: str(img.Digest)},
-	}}
+	})
 }

@@ -27,15 +27,16 @@ func value(n *document.Node) ref.Val {
 	if n == nil {
 		return types.NullValue
 	}
-	switch n.Kind {
+	switch n.Kind() {
 	case document.Map:
 		return (*mapValue)(n)
 	case document.List:
 		return (*listValue)(n)
 	case document.String:
-		return types.String(n.Text)
+		return types.String(n.Str())
 	case document.Bool:
-		return types.Bool(n.Bits != 0)
+		b, _ := n.Bool()
+		return types.Bool(b)
 	case document.Int:
 		i, _ := n.Int()
 		return types.Int(i)
@@ -99,7 +100,7 @@ func (m *mapValue) Get(key ref.Val) ref.Val {
 	return types.NewErr("no such key: %v", key)
 }
 
-func (m *mapValue) Iterator() traits.Iterator { return &keyIterator{fields: present(m.Fields)} }
+func (m *mapValue) Iterator() traits.Iterator { return &keyIterator{fields: present(m.node().Map())} }
 
 // present leaves out the entries that are null, which count as absent. Hardly
 // any map has one, so that nothing is copied.
@@ -120,7 +121,7 @@ func present(fields []document.Field) []document.Field {
 }
 
 // length counts the items of a list or the present entries of a map.
-func length(n *document.Node) int { return len(n.Items) + len(present(n.Fields)) }
+func length(n *document.Node) int { return len(n.List()) + len(present(n.Map())) }
 
 type keyIterator struct {
 	iterator
@@ -144,13 +145,13 @@ func (l *listValue) ConvertToType(t ref.Type) ref.Val { return native(l.node()).
 func (l *listValue) Equal(other ref.Val) ref.Val      { return native(l.node()).Equal(plain(other)) }
 func (l *listValue) Type() ref.Type                   { return types.ListType }
 func (l *listValue) Value() any                       { return l.node().Value() }
-func (l *listValue) Size() ref.Val                    { return types.Int(len(l.Items)) }
+func (l *listValue) Size() ref.Val                    { return types.Int(l.node().Len()) }
 func (l *listValue) Add(other ref.Val) ref.Val {
 	return native(l.node()).(traits.Adder).Add(plain(other)) // cel-go's lists add
 }
 
 func (l *listValue) Contains(v ref.Val) ref.Val {
-	for _, item := range l.Items {
+	for _, item := range l.node().List() {
 		if eq, ok := value(item).Equal(plain(v)).(types.Bool); ok && bool(eq) {
 			return types.True
 		}
@@ -163,13 +164,14 @@ func (l *listValue) Get(index ref.Val) ref.Val {
 	if err != nil {
 		return types.ValOrErr(index, "%v", err)
 	}
-	if i < 0 || i >= len(l.Items) {
-		return types.NewErr("index %d out of bounds: the list has %d items", i, len(l.Items))
+	items := l.node().List()
+	if i < 0 || i >= len(items) {
+		return types.NewErr("index %d out of bounds: the list has %d items", i, len(items))
 	}
-	return value(l.Items[i])
+	return value(items[i])
 }
 
-func (l *listValue) Iterator() traits.Iterator { return &itemIterator{items: l.Items} }
+func (l *listValue) Iterator() traits.Iterator { return &itemIterator{items: l.node().List()} }
 
 type itemIterator struct {
 	iterator
@@ -208,18 +210,18 @@ var inherited = [...]string{
 type effValue struct{ container, pod *document.Node }
 
 func (e effValue) merge() *document.Node {
-	out := &document.Node{Kind: document.Map}
+	var out []document.Field
 	for _, f := range e.container.Map() {
 		if !f.Value.IsNull() {
-			out.Fields = append(out.Fields, f)
+			out = append(out, f)
 		}
 	}
 	for _, f := range e.pod.Map() {
-		if isInherited(f.Key) && !f.Value.IsNull() && out.Get(f.Key) == nil {
-			out.Fields = append(out.Fields, f)
+		if isInherited(f.Key) && !f.Value.IsNull() && e.container.Get(f.Key).IsNull() {
+			out = append(out, f)
 		}
 	}
-	return out
+	return document.NewMap(document.Pos{}, out)
 }
 
 func isInherited(key string) bool {
@@ -265,8 +267,8 @@ func (e effValue) ConvertToType(t ref.Type) ref.Val { return native(e.merge()).C
 func (e effValue) Equal(other ref.Val) ref.Val      { return native(e.merge()).Equal(plain(other)) }
 func (e effValue) Type() ref.Type                   { return types.MapType }
 func (e effValue) Value() any                       { return e.merge().Value() }
-func (e effValue) Size() ref.Val                    { return types.Int(len(e.merge().Fields)) }
-func (e effValue) Iterator() traits.Iterator        { return &keyIterator{fields: e.merge().Fields} }
+func (e effValue) Size() ref.Val                    { return types.Int(len(e.merge().Map())) }
+func (e effValue) Iterator() traits.Iterator        { return &keyIterator{fields: e.merge().Map()} }
 
 // Value returns a tree as CEL sees it, for other evaluators of Kubernetes' CEL.
 func Value(n *document.Node) ref.Val { return value(n) }
