@@ -14,6 +14,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/dockerfile"
 	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/patch"
 	"seawall.io/seawall/internal/scan"
@@ -88,7 +89,7 @@ func (r *repairer) pass(s *scan.Result) bool {
 		}
 		e := edits[o.File]
 		if e == nil {
-			e = &edit{text: o.Text}
+			e = &edit{editor: editorOf(o), text: o.Text}
 			edits[o.File] = e
 		}
 		e.findings = append(e.findings, f)
@@ -117,9 +118,23 @@ func (r *repairer) pass(s *scan.Result) bool {
 	return r.denyByDefault(s) || changed
 }
 
+// editor carries fixes out in the text of one file.
+type editor interface {
+	Add(doc int, ops ...seawall.PatchOp) error
+	Apply(text []byte) ([]byte, []*patch.Refusal)
+}
+
+// editorOf returns the editor for the file in which an object stands.
+func editorOf(o *cluster.Object) editor {
+	if o.GVK() == "seawall.io/v1/Dockerfile" {
+		return &dockerfile.Edit{}
+	}
+	return &patch.Edit{}
+}
+
 // edit is the change of one file, with the finding of each fix added.
 type edit struct {
-	patch.Edit
+	editor
 	text     []byte
 	findings []*seawall.Finding
 }

@@ -32,11 +32,14 @@ func (c *counts) worst() seawall.Severity {
 
 // group is one workload, image or file and everything found in it.
 type group struct {
-	Subject seawall.Subject // without container
+	// Subject is without container, and without an image beside an object.
+	Subject seawall.Subject
 	File    string
 	Counts  counts
 	Issues  []issue
-	// findings are in order: worst first, then by check and place.
+	Flaws   []flaw // the known vulnerabilities, the most urgent first
+	// findings are in order: worst first, then by check and place; then the known
+	// vulnerabilities as the report has them, which is as they were ranked.
 	findings []*seawall.Finding
 }
 
@@ -63,27 +66,23 @@ type instance struct {
 
 // groupKey tells groups apart.
 type groupKey struct {
-	subject seawall.Subject
-	file    string
+	object      seawall.Object
+	image, file string
 }
 
 // keyOf drops what does not tell workloads apart. An image tells only where
 // there is no object around it.
 func keyOf(f *seawall.Finding) groupKey {
-	k := groupKey{subject: f.Subject, file: f.Location.File}
-	k.subject.Container = ""
-	if k.subject.Kind != "" {
-		k.subject.Image = ""
+	k := groupKey{object: *f.Subject.Object, file: f.Location.File}
+	if f.Subject.Kind == "" {
+		k.image = f.Subject.Image
 	}
 	return k
 }
 
 // title names the group for people.
 func (g *group) title() string {
-	name := g.Subject.String()
-	if g.Subject.Kind == "" && g.Subject.Image != "" {
-		name = "image " + g.Subject.Image
-	}
+	name := subjectName(&g.Subject)
 	if name == "" {
 		name = g.File
 	}
@@ -94,6 +93,15 @@ func (g *group) title() string {
 		name += " in cluster " + g.Subject.Cluster
 	}
 	return clean(name)
+}
+
+// FileName names the group's file, or nothing where the title says it.
+func (g *group) FileName() string {
+	file := clean(g.File)
+	if file == clean(g.Subject.Name) || file == g.title() {
+		return ""
+	}
+	return file
 }
 
 // sorted holds the findings of a report by what became of them.
@@ -126,7 +134,7 @@ func groups(findings []*seawall.Finding) []*group {
 		k := keyOf(f)
 		g := index[k]
 		if g == nil {
-			g = &group{Subject: k.subject, File: k.file}
+			g = &group{Subject: seawall.Subject{Object: f.Subject.Object, Image: k.image}, File: k.file}
 			index[k] = g
 			out = append(out, g)
 		}
@@ -134,8 +142,12 @@ func groups(findings []*seawall.Finding) []*group {
 		g.findings = append(g.findings, f)
 	}
 	for _, g := range out {
+		known := slices.DeleteFunc(slices.Clone(g.findings), func(f *seawall.Finding) bool { return f.Vulnerability == nil })
+		g.findings = slices.DeleteFunc(g.findings, func(f *seawall.Finding) bool { return f.Vulnerability != nil })
 		slices.SortStableFunc(g.findings, compareFindings)
 		g.Issues = issues(g.findings)
+		g.Flaws = flaws(known)
+		g.findings = append(g.findings, known...)
 	}
 	slices.SortFunc(out, compareGroups)
 	return out
@@ -144,12 +156,8 @@ func groups(findings []*seawall.Finding) []*group {
 // compareGroups orders by worst severity, then by how many of each severity
 // from the worst down, then by name.
 func compareGroups(a, b *group) int {
-	for s := len(a.Counts) - 1; s >= 0; s-- {
-		if a.Counts[s] != b.Counts[s] {
-			return b.Counts[s] - a.Counts[s]
-		}
-	}
 	return cmp.Or(
+		compareCounts(&a.Counts, &b.Counts),
 		cmp.Compare(a.Subject.Cluster, b.Subject.Cluster),
 		cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
 		cmp.Compare(a.Subject.Name, b.Subject.Name),
@@ -158,6 +166,16 @@ func compareGroups(a, b *group) int {
 		cmp.Compare(a.Subject.Image, b.Subject.Image),
 		cmp.Compare(a.File, b.File),
 	)
+}
+
+// compareCounts puts first what has more of the worst severity, then of the next.
+func compareCounts(a, b *counts) int {
+	for s := len(a) - 1; s >= 0; s-- {
+		if a[s] != b[s] {
+			return b[s] - a[s]
+		}
+	}
+	return 0
 }
 
 // compareFindings orders the findings of one group: worst first, findings of

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"seawall.io/seawall"
@@ -26,6 +27,10 @@ const (
 	openGroups = 4
 	// barWidth is the length of the bar of severities in units of its SVG.
 	barWidth = 1000
+	// maxWords is how many places or packages a cell of a table names.
+	maxWords = 8
+	// layerColumns is how much of a digest tells the layers of one image apart.
+	layerColumns = len("sha256:") + 13
 )
 
 // page is what html.tmpl shows.
@@ -45,6 +50,9 @@ type page struct {
 	Known      []*seawall.Finding
 	Suppressed []*seawall.Finding
 	Unjudged   []lack
+	Images     []htmlImage
+	Database   string
+	Warnings   []string
 	Evaluated  []kind
 	Unexamined []kind
 	Checks     []htmlCheck
@@ -69,8 +77,31 @@ type htmlGroup struct {
 	*group
 	Name   string
 	Open   bool
+	Facts  string // of an image
 	Issues []htmlIssue
+	Flaws  []htmlFlaw
+	// FlawWords counts the flaws; FlawFixes says what to do about them.
+	FlawWords string
+	FlawFixes []string
+	Upgrades  []upgrade
+	FlawsOpen bool
+	Namespace string
 }
+
+// htmlFlaw is one row of the table of vulnerabilities.
+type htmlFlaw struct {
+	*flaw
+	Rank           int
+	CVSS, EPSS     string
+	Remarks        []string // the notes without EPSS, which has a column
+	Count          int
+	Frameworks     string
+	Layers         []string
+	SeverityNumber int
+}
+
+// htmlImage is an image that was scanned.
+type htmlImage struct{ Name, Digest, Facts, RuledOut string }
 
 type htmlIssue struct {
 	*issue
@@ -115,6 +146,8 @@ func writeHTML(w *sink, r *seawall.Report, o *Options) error {
 		"status":   statusWord,
 		"why":      suppressedWhy,
 		"lacking":  incompleteWhere,
+		"subject":  func(s seawall.Subject) string { return subjectName(&s) },
+		"list":     func(words []string) string { return few(words, maxWords) },
 		"statuses": htmlStatuses,
 		"join":     func(list []string) string { return clean(strings.Join(list, ", ")) },
 	}).Parse(htmlTemplate)
@@ -147,7 +180,21 @@ func newPage(r *seawall.Report, o *Options) *page {
 	}
 	seen := map[string]map[string]bool{"check": {}, "namespace": {}, "framework": {}}
 	for i, g := range groups(parts.standing) {
-		p.Groups = append(p.Groups, newHTMLGroup(g, i, docs, o, seen))
+		group := newHTMLGroup(g, i, docs, o, seen)
+		if image := imageOf(r, g); image != nil {
+			group.Facts = imageFacts(image)
+		}
+		p.Groups = append(p.Groups, group)
+	}
+	for i := range r.Coverage.Images {
+		c := &r.Coverage.Images[i]
+		p.Images = append(p.Images, htmlImage{clean(c.Name), clean(c.Digest), imageFacts(c), ruledOut(c)})
+	}
+	if r.Coverage.Database != nil {
+		p.Database = databaseFacts(r.Coverage.Database)
+	}
+	for _, warning := range slices.Concat(r.Warnings, databaseWarnings(r.Coverage.Database)) {
+		p.Warnings = append(p.Warnings, clean(warning))
 	}
 	p.Headline = headline(&sum, len(p.Groups))
 	p.Choices = choices{
@@ -211,9 +258,11 @@ func newHTMLGroup(g *group, at int, docs map[string]*htmlCheck, o *Options, seen
 		ns = "(none)"
 	}
 	seen["namespace"][ns] = true
+	out.Namespace = ns
+	out.setFlaws(at, seen)
 	for i := range g.Issues {
 		is := &g.Issues[i]
-		v := htmlIssue{issue: is, Open: at == 0 && i == 0, Namespace: ns, Frameworks: strings.Join(refPrefixes(is.Refs), " ")}
+		v := htmlIssue{issue: is, Open: at == 0 && i == 0 && !out.FlawsOpen, Namespace: ns, Frameworks: strings.Join(refPrefixes(is.Refs), " ")}
 		if doc := docs[is.Check]; doc != nil {
 			v.Documented = true
 			if len(doc.Why) > 0 {
@@ -235,6 +284,43 @@ func newHTMLGroup(g *group, at int, docs map[string]*htmlCheck, o *Options, seen
 		out.Issues = append(out.Issues, v)
 	}
 	return out
+}
+
+// setFlaws makes the rows of the group's vulnerabilities. Their table is open
+// where they are what is worst in the first group.
+func (g *htmlGroup) setFlaws(at int, seen map[string]map[string]bool) {
+	if len(g.group.Flaws) == 0 {
+		return
+	}
+	g.FlawWords, g.Upgrades = flawWords(g.group.Flaws), upgrades(g.group.Flaws)
+	c := flawCounts(g.group.Flaws)
+	g.FlawsOpen = at == 0 && (len(g.group.Issues) == 0 || c.worst() >= g.group.Issues[0].Severity)
+	for i := range g.group.Flaws {
+		f := &g.group.Flaws[i]
+		row := htmlFlaw{flaw: f, Rank: i + 1, Count: len(f.Places), SeverityNumber: int(f.Severity)}
+		if f.CVSS > 0 {
+			row.CVSS = strconv.FormatFloat(f.CVSS, 'f', 1, 64)
+		}
+		if f.EPSS > 0 {
+			row.EPSS = percent(f.EPSS)
+		}
+		row.Remarks = slices.DeleteFunc(f.Notes(), func(note string) bool { return strings.HasPrefix(note, "EPSS ") })
+		first := f.Places[0]
+		row.Frameworks = strings.Join(refPrefixes(first.Refs), " ")
+		for _, p := range f.Places {
+			if fix := clean(p.Remediation); fix != "" && !slices.Contains(g.FlawFixes, fix) {
+				g.FlawFixes = append(g.FlawFixes, fix)
+			}
+			if layer := fit(clean(p.Vulnerability.Layer), layerColumns); layer != "" && !slices.Contains(row.Layers, layer) {
+				row.Layers = append(row.Layers, layer)
+			}
+		}
+		seen["check"][clean(f.Check)] = true
+		for _, prefix := range refPrefixes(first.Refs) {
+			seen["framework"][prefix] = true
+		}
+		g.Flaws = append(g.Flaws, row)
+	}
 }
 
 func newHTMLCase(c *instance, o *Options) htmlCase {
@@ -298,8 +384,13 @@ func htmlChecks(findings []*seawall.Finding, o *Options) []htmlCheck {
 }
 
 // htmlWhere is a finding's place without the container, which has a mark of
-// its own.
-func htmlWhere(l seawall.Location) string { return clean(l.String()) }
+// its own, and without the path in an image.
+func htmlWhere(f *seawall.Finding) string {
+	if ownObject(&f.Subject, "Image") && f.Location.File == f.Subject.Name {
+		return ""
+	}
+	return clean(f.Location.String())
+}
 
 // severityMark is a shape, so that colour is never the only sign.
 func severityMark(s seawall.Severity) string {

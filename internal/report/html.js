@@ -24,6 +24,32 @@
     for (const d of closed) d.open = false;
   });
 
+  // The columns of a table sort it: the first click puts the highest number or
+  // the first word on top, the next turns that round. Empty cells stay last.
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
+    const read = (row, col) => row.cells[col].dataset.v ?? row.cells[col].textContent.trim();
+    heads.forEach((th, col) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = th.textContent;
+      th.replaceChildren(button);
+      const numeric = rows.some((row) => "v" in row.cells[col].dataset);
+      button.addEventListener("click", () => {
+        const first = numeric ? "descending" : "ascending", second = numeric ? "ascending" : "descending";
+        const order = th.getAttribute("aria-sort") === first ? second : first;
+        for (const other of heads) other.removeAttribute("aria-sort");
+        th.setAttribute("aria-sort", order);
+        const sign = order === "ascending" ? 1 : -1;
+        body.append(...rows.toSorted((a, b) => {
+          const x = read(a, col), y = read(b, col);
+          if (!x || !y) return !x - !y;
+          return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+        }));
+      });
+    });
+  }
+
   const form = $("filters");
   if (!form) return;
   form.hidden = false;
@@ -34,7 +60,8 @@
     el, at,
     name: el.querySelector(".name").textContent,
     head: el.querySelector("summary").textContent.toLowerCase(),
-    issues: [...el.querySelectorAll(".issue")].map((is) => ({ el: is, n: Number(is.dataset.n), text: "" })),
+    issues: [...el.querySelectorAll(".issue, .flaw")].map((is) => ({ el: is, n: Number(is.dataset.n), text: "" })),
+    flaws: el.querySelector(".flaws"),
   }));
   const total = groups.reduce((sum, g) => sum + g.issues.reduce((n, i) => n + i.n, 0), 0);
   const value = (id) => ($(id) ? $(id).value : "");
@@ -48,7 +75,7 @@
       let visible = 0;
       for (const issue of g.issues) {
         const d = issue.el.dataset;
-        let ok = sevs.has(d.sev) && (!check || d.check === check) && (!ns || d.ns === ns) &&
+        let ok = sevs.has(d.sev) && (!check || d.check === check) && (!ns || issue.el.closest("[data-ns]").dataset.ns === ns) &&
           (!fw || d.fw.split(" ").includes(fw));
         if (ok && words.length) {
           issue.text ||= g.head + " " + issue.el.textContent.toLowerCase();
@@ -57,6 +84,7 @@
         issue.el.hidden = !ok;
         if (ok) visible += issue.n;
       }
+      if (g.flaws) g.flaws.hidden = !g.flaws.querySelector(".flaw:not([hidden])");
       g.el.hidden = visible === 0;
       g.visible = visible;
       shown += visible;
@@ -85,7 +113,7 @@
     for (const g of groups) {
       if (g.el.hidden) continue;
       g.el.open = open;
-      for (const issue of g.issues) issue.el.open = open;
+      for (const part of g.el.querySelectorAll(":scope > details")) part.open = open;
     }
   };
   $("b-open").addEventListener("click", () => setAll(true));

@@ -103,7 +103,22 @@ func appendFinding(b []byte, f *seawall.Finding) ([]byte, error) {
 	if f.Known {
 		b = append(b, `,"known":true`...)
 	}
+	if f.Vulnerability != nil {
+		b = appendStruct(append(b, `,"vulnerability":`...), f.Vulnerability)
+	}
 	return append(b, '}'), nil
+}
+
+// appendStruct appends what encoding/json makes of a struct of plain values,
+// without HTML escaping.
+func appendStruct(b []byte, v any) []byte {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return append(b, "null"...)
+	}
+	return append(b, bytes.TrimRight(buf.Bytes(), "\n")...)
 }
 
 func appendSubject(b []byte, s *seawall.Subject) []byte {
@@ -283,6 +298,12 @@ func appendCoverage(b []byte, c *seawall.Coverage) []byte {
 			b = append(b, '}')
 		}
 		b = append(b, ']')
+	}
+	if len(c.Images) > 0 {
+		b = appendStruct(append(b, `,"images":`...), c.Images)
+	}
+	if c.Database != nil {
+		b = appendStruct(append(b, `,"database":`...), c.Database)
 	}
 	return append(b, '}')
 }

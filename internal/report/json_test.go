@@ -15,16 +15,62 @@ import (
 	"seawall.io/seawall/internal/report"
 )
 
+// finding has the fields of a finding in the order of the contract.
+type finding struct {
+	ID            string                 `json:"id"`
+	Check         string                 `json:"check"`
+	Title         string                 `json:"title"`
+	Severity      seawall.Severity       `json:"severity"`
+	Phase         seawall.Phase          `json:"phase,omitempty"`
+	Layer         seawall.Layer          `json:"layer,omitempty"`
+	Subject       seawall.Subject        `json:"subject"`
+	Location      seawall.Location       `json:"location"`
+	Message       string                 `json:"message"`
+	Remediation   string                 `json:"remediation,omitempty"`
+	Fix           []seawall.PatchOp      `json:"fix,omitempty"`
+	Refs          []string               `json:"refs,omitempty"`
+	Suppressed    *seawall.Suppression   `json:"suppressed,omitempty"`
+	Known         bool                   `json:"known,omitempty"`
+	Vulnerability *seawall.Vulnerability `json:"vulnerability,omitempty"`
+}
+
+// inOrder copies findings by the names of their fields, so that none is left
+// out on the day it is added.
+func inOrder(t testing.TB, findings []*seawall.Finding) []finding {
+	t.Helper()
+	out := make([]finding, len(findings))
+	for i, f := range findings {
+		from, to := reflect.ValueOf(f).Elem(), reflect.ValueOf(&out[i]).Elem()
+		copied := 0
+		for _, field := range reflect.VisibleFields(from.Type()) {
+			if field.Anonymous {
+				continue
+			}
+			to.FieldByName(field.Name).Set(from.FieldByIndex(field.Index))
+			copied++
+		}
+		if copied != to.NumField() {
+			t.Fatalf("a finding has %d fields, want %d", copied, to.NumField())
+		}
+	}
+	return out
+}
+
 // reference encodes with encoding/json. Lists that the contract promises as []
 // must not be nil.
 func reference(t testing.TB, r *seawall.Report) []byte {
 	t.Helper()
-	c := *r
+	c := struct {
+		Version    string              `json:"version"`
+		Targets    []string            `json:"targets"`
+		Findings   []finding           `json:"findings"`
+		Coverage   seawall.Coverage    `json:"coverage"`
+		Frameworks []seawall.Framework `json:"frameworks,omitempty"`
+		Warnings   []string            `json:"warnings,omitempty"`
+		Summary    seawall.Summary     `json:"summary"`
+	}{r.Version, r.Targets, inOrder(t, r.Findings), r.Coverage, r.Frameworks, r.Warnings, r.Summary}
 	if c.Targets == nil {
 		c.Targets = []string{}
-	}
-	if c.Findings == nil {
-		c.Findings = []*seawall.Finding{}
 	}
 	c.Frameworks = append([]seawall.Framework(nil), c.Frameworks...)
 	for i := range c.Frameworks {
@@ -90,7 +136,8 @@ func TestJSONRoundTrip(t *testing.T) {
 
 func TestJSONNoSuchNumber(t *testing.T) {
 	for _, v := range []any{math.NaN(), math.Inf(1), []any{map[string]any{"x": math.Inf(-1)}}, make(chan int)} {
-		r := &seawall.Report{Findings: []*seawall.Finding{{ID: "abc", Fix: []seawall.PatchOp{{Value: v}}}}}
+		r := &seawall.Report{Findings: []*seawall.Finding{nameless()}}
+		r.Findings[0].ID, r.Findings[0].Fix = "abc", []seawall.PatchOp{{Value: v}}
 		err := report.Write(io.Discard, "json", r, report.Options{})
 		if err == nil || !strings.Contains(err.Error(), "abc") {
 			t.Errorf("%v: got %v, want an error that names the finding", v, err)
@@ -117,7 +164,7 @@ func fill(rnd *rand.Rand, v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(nasty(rnd))
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(rnd.IntN(3)) * rnd.Int64N(1e6))
 	case reflect.Uint8:
 		v.SetUint(uint64(rnd.IntN(6)))
@@ -149,8 +196,14 @@ func fill(rnd *rand.Rand, v reflect.Value, depth int) {
 			v.SetMapIndex(reflect.ValueOf(nasty(rnd)), elem)
 		}
 	case reflect.Struct:
-		for _, field := range v.Fields() {
-			fill(rnd, field, depth)
+		for is, field := range v.Fields() {
+			if is.Anonymous { // shared, and never nil
+				field.Set(reflect.New(field.Type().Elem()))
+				field = field.Elem()
+			}
+			if is.IsExported() {
+				fill(rnd, field, depth)
+			}
 		}
 	case reflect.Interface:
 		if x := anyValue(rnd, depth); x != nil {
@@ -219,7 +272,9 @@ func many(n int) *seawall.Report {
 	for i := range r.Findings {
 		f := *base[i%len(base)]
 		f.ID = fmt.Sprintf("%032x", i)
-		f.Subject.Name = fmt.Sprintf("%s-%d", f.Subject.Name, i/20)
+		o := *f.Subject.Object
+		o.Name = fmt.Sprintf("%s-%d", o.Name, i/20)
+		f.Subject.Object = &o
 		f.Location.Line = 1 + i
 		r.Findings[i] = &f
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/xml"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,14 @@ func junitCoverage(r *seawall.Report) junitSuite {
 	if len(r.Coverage.Unexamined) > 0 {
 		scan.Output += " No check applies to " + kindList(r.Coverage.Unexamined, fullKind) + "."
 	}
-	for _, warning := range r.Warnings {
+	for i := range r.Coverage.Images {
+		image := &r.Coverage.Images[i]
+		scan.Output += " Image " + clean(image.Name) + ": " + imageFacts(image) + "."
+	}
+	if d := r.Coverage.Database; d != nil {
+		scan.Output += " Vulnerability database " + databaseFacts(d) + "."
+	}
+	for _, warning := range slices.Concat(r.Warnings, databaseWarnings(r.Coverage.Database)) {
 		scan.Output += " Warning: " + clean(warning) + "."
 	}
 	s := junitSuite{Name: "seawall", Tests: 1, Cases: []junitCase{scan}}
@@ -124,11 +132,11 @@ func junitCoverage(r *seawall.Report) junitSuite {
 
 func junitGroup(g *group, o *Options) junitSuite {
 	s := junitSuite{Name: g.title()}
-	if file := clean(g.File); file != "" && file != s.Name {
+	if file := g.FileName(); file != "" {
 		s.Name += " (" + file + ")"
 	}
 	for _, f := range g.findings {
-		c := junitCase{Name: strings.TrimSpace(clean(f.Check) + " " + placeName(f)), Classname: g.title()}
+		c := junitCase{Name: junitName(f), Classname: g.title()}
 		s.Tests++
 		switch {
 		case f.Suppressed != nil:
@@ -146,10 +154,49 @@ func junitGroup(g *group, o *Options) junitSuite {
 	return s
 }
 
+// junitName names a case. Viewers follow a case by it, so of a vulnerability it
+// holds what stays the same while the list around it changes.
+func junitName(f *seawall.Finding) string {
+	v := f.Vulnerability
+	if v == nil {
+		return strings.TrimSpace(clean(f.Check) + " " + placeName(f))
+	}
+	name := clean(f.Check + " " + v.ID + " " + v.Package + " " + v.Installed)
+	if len(v.Binaries) == 0 && v.Path != "" && v.Path != f.Location.File {
+		name += " " + clean(v.Path)
+	}
+	return name
+}
+
+// flawLines tells what is known of a vulnerability.
+func flawLines(f *seawall.Finding) []string {
+	known := flaws([]*seawall.Finding{f})[0]
+	lines := []string{"package: " + clean(known.Package) + " " + clean(known.Installed), "fixed in: " + known.Fix()}
+	if notes := known.Notes(); len(notes) > 0 {
+		lines = append(lines, "notes: "+strings.Join(notes, "; "))
+	}
+	if where := known.Where(); len(where) > 0 {
+		lines = append(lines, "in: "+strings.Join(where, ", "))
+	}
+	if parts := known.Parts(); len(parts) > 0 {
+		lines = append(lines, "packages: "+clean(strings.Join(parts, ", ")))
+	}
+	if len(known.Aliases) > 0 {
+		lines = append(lines, "also: "+clean(strings.Join(known.Aliases, ", ")))
+	}
+	if link := known.Link(); link != "" {
+		lines = append(lines, link)
+	}
+	return lines
+}
+
 func junitText(f *seawall.Finding, o *Options) string {
 	lines := []string{f.Severity.String() + ": " + clean(f.Title)}
-	if where := placeName(f); where != "" {
+	if where := placeName(f); where != "" && (f.Vulnerability == nil || f.Location.Line > 0) {
 		lines = append(lines, where)
+	}
+	if f.Vulnerability != nil {
+		lines = append(lines, flawLines(f)...)
 	}
 	if source := o.source(f.Location); source != "" {
 		lines = append(lines, "    "+clean(source))

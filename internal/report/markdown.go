@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,8 @@ const (
 	maxNotes = 30
 	// maxCell bounds the bytes of a cell of the table; the details have all.
 	maxCell = 120
+	// maxName bounds the bytes of names and facts in the lists beside the findings.
+	maxName = 500
 )
 
 // paper collects Markdown up to a number of bytes.
@@ -32,6 +35,14 @@ func (p *paper) add(piece string) bool {
 	}
 	p.WriteString(piece)
 	return true
+}
+
+// room is how many bytes are left, < 0 where there is no limit.
+func (p *paper) room() int {
+	if p.limit < 0 {
+		return -1
+	}
+	return max(0, p.limit-p.Len())
 }
 
 // writeMarkdown writes a comment for a pull request: the verdict, what could
@@ -57,7 +68,7 @@ func writeMarkdown(w *sink, r *seawall.Report, o *Options) error {
 	rows := markdownTable(p, gs)
 	shown := 0
 	for _, g := range gs {
-		if !p.add(markdownGroup(g, o)) {
+		if !p.add(markdownGroup(g, r, o, p.room())) {
 			break
 		}
 		shown++
@@ -74,7 +85,7 @@ func writeMarkdown(w *sink, r *seawall.Report, o *Options) error {
 func markdownMissing(gs []*group, rows, shown int) string {
 	total, folded := 0, 0
 	for i, g := range gs {
-		total += len(g.Issues)
+		total += len(g.rows())
 		if i >= shown {
 			folded += len(g.findings)
 		}
@@ -125,11 +136,11 @@ func markdownTable(p *paper, gs []*group) int {
 	defer func() { p.WriteString(table.String()) }()
 	for s := seawall.Critical + 1; s > seawall.None; s-- {
 		for _, g := range gs {
-			for i := range g.Issues {
-				if g.Issues[i].Severity != s-1 {
+			for _, row := range g.rows() {
+				if row.severity != s-1 {
 					continue
 				}
-				if !table.add(markdownRow(g, &g.Issues[i])) {
+				if !table.add(row.markdown(g)) {
 					return rows
 				}
 				rows++
@@ -139,13 +150,36 @@ func markdownTable(p *paper, gs []*group) int {
 	return rows
 }
 
-func markdownRow(g *group, is *issue) string {
-	what := markdownText(truncate(is.Cases[0].Message, maxCell))
-	if n := len(is.findings); n > 1 {
-		what += fmt.Sprintf(" _and %d more_", n-1)
+// overview is a row of the table that a comment starts with: one check of one
+// workload, or all known vulnerabilities of one image.
+type overview struct {
+	severity    seawall.Severity
+	check, what string
+}
+
+// rows are the group's part of that table.
+func (g *group) rows() []overview {
+	out := make([]overview, 0, len(g.Issues)+1)
+	if len(g.Flaws) > 0 {
+		c := flawCounts(g.Flaws)
+		f := &g.Flaws[0]
+		what := markdownText(flawWords(g.Flaws)) + "; first " + cell(markdownLink(f.ID, f.Link())) + " in " + cell(markdownCode(truncate(f.Package, maxCell)))
+		out = append(out, overview{c.worst(), f.Check, what})
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s |\n", severityBadge(is.Severity), cell(markdownCode(is.Check)),
-		cell(markdownCode(truncate(g.title(), maxCell))), what)
+	for i := range g.Issues {
+		is := &g.Issues[i]
+		what := markdownText(truncate(is.Cases[0].Message, maxCell))
+		if n := len(is.findings); n > 1 {
+			what += fmt.Sprintf(" _and %d more_", n-1)
+		}
+		out = append(out, overview{is.Severity, is.Check, what})
+	}
+	return out
+}
+
+func (row *overview) markdown(g *group) string {
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", severityBadge(row.severity), cell(markdownCode(row.check)),
+		cell(markdownCode(truncate(g.title(), maxCell))), row.what)
 }
 
 // severityBadge adds a shape to the word, so that the column can be scanned.
@@ -164,18 +198,96 @@ func severityBadge(s seawall.Severity) string {
 	}
 }
 
-func markdownGroup(g *group, o *Options) string {
-	var b strings.Builder
+// markdownGroup writes the details of a group. Where room is short, < 0 being no
+// limit, it is the vulnerabilities that are cut: a single image may have hundreds.
+func markdownGroup(g *group, r *seawall.Report, o *Options, room int) string {
+	const end = "\n</details>\n"
+	p := &paper{limit: -1}
 	title := g.title()
-	if file := clean(g.File); file != "" && file != title {
+	if file := g.FileName(); file != "" {
 		title += " in " + file
 	}
-	fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n", markdownHTML(title), g.Counts.Words())
-	for i := range g.Issues {
-		markdownIssue(&b, &g.Issues[i], o)
+	fmt.Fprintf(&p.Builder, "\n<details><summary>%s: %s</summary>\n", markdownHTML(title), g.Counts.Words())
+	if image := imageOf(r, g); image != nil {
+		fmt.Fprintf(&p.Builder, "\n%s\n", markdownText(imageFacts(image)))
 	}
-	b.WriteString("\n</details>\n")
-	return b.String()
+	for i := range g.Issues {
+		markdownIssue(&p.Builder, &g.Issues[i], o)
+	}
+	if room >= 0 {
+		p.limit = max(0, room-len(end)-maxFlawNote)
+	}
+	markdownUpgrades(p, upgrades(g.Flaws))
+	markdownFlaws(p, g.Flaws)
+	return p.String() + end
+}
+
+// markdownUpgrades lists what to update where several vulnerabilities go at once.
+func markdownUpgrades(p *paper, list []upgrade) {
+	var b strings.Builder
+	for i := range list {
+		if i == maxNotes {
+			fmt.Fprintf(&b, "- and %d more\n", len(list)-i)
+			break
+		}
+		u := &list[i]
+		if u.Removes.total() > 1 {
+			fmt.Fprintf(&b, "- %s removes %s\n", markdownCode(truncate(u.String(), maxName)), u.Removes.Words())
+		}
+	}
+	if b.Len() > 0 {
+		p.add("\nUpdates that remove several:\n\n" + b.String())
+	}
+}
+
+// maxFlawNote is room for the words on rows that were left out.
+const maxFlawNote = 200
+
+// markdownFlaws writes a table of vulnerabilities, as many rows as there is room
+// for.
+func markdownFlaws(p *paper, list []flaw) {
+	if len(list) == 0 {
+		return
+	}
+	head := p.add("\n" + markdownText(flawWords(list)) + "\n\n| Severity | ID | Package | Installed | Fixed | Notes |\n| --- | --- | --- | --- | --- | --- |\n")
+	for i := range list {
+		if head && p.add(markdownFlaw(&list[i])) {
+			continue
+		}
+		rest := flawCounts(list[i:])
+		fmt.Fprintf(&p.Builder, "\n_%s left out for want of room: %s._\n", number(rest.total(), "vulnerability"), rest.Words())
+		return
+	}
+}
+
+func markdownFlaw(f *flaw) string {
+	notes := f.Notes()
+	if f.Unrated() {
+		notes = append(notes, "unrated")
+	}
+	if parts := f.Parts(); len(parts) > 0 {
+		notes = append(notes, "in "+few(parts, 3))
+	}
+	for i := range notes {
+		notes[i] = markdownText(truncate(notes[i], maxProperty))
+	}
+	for _, where := range f.Where() {
+		notes = append(notes, cell(markdownCode(where)))
+	}
+	fix := markdownText(f.Fix())
+	if f.Fixed != "" {
+		fix = cell(markdownCode(f.Fixed))
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", severityBadge(f.Severity), cell(markdownLink(f.ID, f.Link())),
+		cell(markdownCode(f.Package)), cell(markdownCode(f.Installed)), fix, strings.Join(notes, "; "))
+}
+
+// markdownLink shows an ID as a link where it has a page.
+func markdownLink(id, target string) string {
+	if target == "" {
+		return markdownCode(id)
+	}
+	return "[" + id + "](" + target + ")" // an ID with a page holds nothing but letters, digits and -._:
 }
 
 func markdownIssue(b *strings.Builder, is *issue, o *Options) {
@@ -229,7 +341,8 @@ func markdownTail(r *seawall.Report, parts *sorted, limit int) string {
 		passed, failed, unknown := statusCounts(f)
 		fmt.Fprintf(&b, "\n%s, controls: %d passed, %d failed, %d not evaluated.\n", markdownText(f.Title), passed, failed, unknown)
 	}
-	notes := r.Warnings
+	markdownBasis(&b, &r.Coverage)
+	notes := slices.Concat(r.Warnings, databaseWarnings(r.Coverage.Database))
 	for i, warning := range notes {
 		if i == maxNotes {
 			fmt.Fprintf(&b, "\nAnd %d more warnings.\n", len(notes)-i)
@@ -238,6 +351,32 @@ func markdownTail(r *seawall.Report, parts *sorted, limit int) string {
 		fmt.Fprintf(&b, "\nWarning: %s\n", markdownText(warning))
 	}
 	return b.String()
+}
+
+// markdownBasis says which images were read, and which database knows of flaws.
+func markdownBasis(b *strings.Builder, c *seawall.Coverage) {
+	if len(c.Images) > 0 {
+		fmt.Fprintf(b, "\n<details><summary>%s scanned</summary>\n\n", number(len(c.Images), "image"))
+		for i := range c.Images {
+			if i == maxNotes {
+				fmt.Fprintf(b, "- and %d more\n", len(c.Images)-i)
+				break
+			}
+			image := &c.Images[i]
+			fmt.Fprintf(b, "- %s: %s", markdownCode(truncate(image.Name, maxName)), markdownText(truncate(imageFacts(image), maxName)))
+			if image.Digest != "" {
+				b.WriteString(", " + markdownCode(truncate(image.Digest, maxCell)))
+			}
+			if words := ruledOut(image); words != "" {
+				b.WriteString("; " + words)
+			}
+			b.WriteByte('\n')
+		}
+		b.WriteString("\n</details>\n")
+	}
+	if c.Database != nil {
+		fmt.Fprintf(b, "\nVulnerability database %s.\n", markdownText(truncate(databaseFacts(c.Database), maxName)))
+	}
 }
 
 func markdownUnjudged(b *strings.Builder, lacks []lack) {
@@ -262,7 +401,7 @@ func markdownPlain(b *strings.Builder, what string, list []*seawall.Finding, lim
 	p := &paper{limit: limit}
 	fmt.Fprintf(b, "\n<details><summary>%s %s</summary>\n\n", number(len(list), "finding"), what)
 	for i, f := range byObject(list) {
-		name := strings.TrimSpace(f.Subject.String() + " " + placeName(f))
+		name := plainName(f)
 		line := fmt.Sprintf("- %s %s %s", f.Severity, markdownCode(f.Check), markdownCode(name))
 		if f.Suppressed != nil {
 			line += ": " + markdownText(suppressedWhy(f.Suppressed))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func writePolicyReports(w *sink, r *seawall.Report, o *Options) error {
 type outcome struct {
 	policy, rule, category string
 	severity               seawall.Severity
-	result                 string // pass, fail, skip or error
+	result                 string // pass, fail, warn, skip or error
 	message                string
 	subject                *seawall.Subject
 	path                   string
@@ -102,6 +103,11 @@ func findingOutcome(f *seawall.Finding) outcome {
 	if f.Subject.Kind != "" {
 		out.subject = &f.Subject
 	}
+	if v := f.Vulnerability; v != nil {
+		out.rule, out.path = v.ID, ""
+		delete(p, "path") // a number in a list says nothing
+		setFlaw(v, set)
+	}
 	if s := f.Suppressed; s != nil {
 		out.result = "skip"
 		set("suppressedReason", s.Reason)
@@ -111,8 +117,35 @@ func findingOutcome(f *seawall.Finding) outcome {
 	return out
 }
 
-// coverageOutcomes are errors for what could not be evaluated and skips for
-// what no check applies to.
+// setFlaw adds what is known of a vulnerability to a result's properties.
+func setFlaw(v *seawall.Vulnerability, set func(k, value string)) {
+	set("vulnerability", v.ID)
+	set("aliases", strings.Join(v.Aliases, ","))
+	set("package", v.Package)
+	set("packages", strings.Join(v.Binaries, ","))
+	set("purl", v.PURL)
+	set("packagePath", v.Path)
+	set("installedVersion", v.Installed)
+	set("fixedVersion", v.Fixed)
+	set("status", v.Status)
+	set("reach", v.Reach)
+	set("cvssVector", v.Vector)
+	set("kev", v.KEV)
+	set("imageLayer", v.Layer)
+	set("link", advisoryLink(v.ID))
+	if v.CVSS > 0 {
+		set("cvss", strconv.FormatFloat(v.CVSS, 'f', 1, 64))
+	}
+	if v.EPSS > 0 {
+		set("epss", strconv.FormatFloat(v.EPSS, 'f', -1, 64))
+	}
+	if v.RCE {
+		set("rce", "true")
+	}
+}
+
+// coverageOutcomes are errors for what could not be evaluated, skips for what no
+// check applies to, and warnings of the vulnerability database.
 func coverageOutcomes(r *seawall.Report) []outcome {
 	var out []outcome
 	for i := range r.Coverage.Incomplete {
@@ -125,6 +158,19 @@ func coverageOutcomes(r *seawall.Report) []outcome {
 		out = append(out, outcome{
 			policy: "seawall-coverage", rule: "unexamined kind", result: "skip",
 			message: fmt.Sprintf("no check applies to %s of kind %s", number(k.Count, "object"), k.Name),
+		})
+	}
+	return append(out, databaseOutcomes(r.Coverage.Database)...)
+}
+
+// databaseOutcomes are warnings of a vulnerability database that is old or lacks
+// sources.
+func databaseOutcomes(d *seawall.DatabaseCoverage) []outcome {
+	var out []outcome
+	for _, warning := range databaseWarnings(d) {
+		out = append(out, outcome{
+			policy: "seawall-coverage", rule: "vulnerability database", result: "warn", message: warning,
+			properties: map[string]string{"database": truncate(databaseFacts(d), maxProperty)},
 		})
 	}
 	return out
@@ -218,8 +264,8 @@ func (y *objectWriter) object(name, namespace string, count map[string]int, resu
 	if y.d.topSource {
 		y.w.str("source: seawall\n")
 	}
-	y.w.printf("summary:\n  pass: %d\n  fail: %d\n  warn: 0\n  error: %d\n  skip: %d\n",
-		count["pass"], count["fail"], count["error"], count["skip"])
+	y.w.printf("summary:\n  pass: %d\n  fail: %d\n  warn: %d\n  error: %d\n  skip: %d\n",
+		count["pass"], count["fail"], count["warn"], count["error"], count["skip"])
 	if results != "" {
 		y.w.str("results:\n")
 		y.w.str(results)

@@ -25,7 +25,7 @@ func TestReportObjects(t *testing.T) {
 		namespaced := crdSchema(t, "testdata/schema/openreports.io_reports.yaml", format)
 		cluster := crdSchema(t, "testdata/schema/openreports.io_clusterreports.yaml", format)
 		for name, r := range map[string]*seawall.Report{
-			"shop": shop(), "empty": {}, "partial": partial(), "hostile": hostile("\x1b: \xff\n- x"), "nameless": {Findings: []*seawall.Finding{{}}},
+			"shop": shop(), "empty": {}, "partial": partial(), "hostile": hostile("\x1b: \xff\n- x"), "nameless": {Findings: []*seawall.Finding{nameless()}},
 		} {
 			t.Run(format+"/"+name, func(t *testing.T) {
 				seen := map[string]bool{}
@@ -84,8 +84,10 @@ func TestReportObjectsSplit(t *testing.T) {
 	r := &seawall.Report{}
 	for i := range 2000 {
 		r.Findings = append(r.Findings, &seawall.Finding{
-			ID: fmt.Sprint("id", i), Check: "check", Severity: seawall.High, Message: strings.Repeat("long ", 60),
-			Subject: seawall.Subject{Kind: "Pod", APIVersion: "v1", Namespace: strings.Repeat("n", 60) + strconv.Itoa(i%2), Name: "p"},
+			ID:       fmt.Sprint("id", i),
+			Rule:     &seawall.Rule{Check: "check"},
+			Severity: seawall.High, Message: strings.Repeat("long ", 60),
+			Subject: seawall.Subject{Object: &seawall.Object{Kind: "Pod", APIVersion: "v1", Namespace: strings.Repeat("n", 60) + strconv.Itoa(i%2), Name: "p"}},
 		})
 	}
 	out := write(t, "openreports", r, report.Options{})

@@ -88,10 +88,12 @@ func write(t testing.TB, format string, r *seawall.Report, o report.Options) []b
 // TestDeterministic writes every format twice; maps must not show.
 func TestDeterministic(t *testing.T) {
 	for _, format := range report.Formats() {
-		first := write(t, format, shop(), options())
-		for range 5 {
-			if !bytes.Equal(first, write(t, format, shop(), options())) {
-				t.Fatalf("%s: two runs differ", format)
+		for name, fixture := range map[string]func() *seawall.Report{"shop": shop, "images": images} {
+			first := write(t, format, fixture(), options())
+			for range 5 {
+				if !bytes.Equal(first, write(t, format, fixture(), options())) {
+					t.Fatalf("%s of %s: two runs differ", format, name)
+				}
 			}
 		}
 	}
@@ -125,8 +127,10 @@ func TestNothingDropped(t *testing.T) {
 	r := &seawall.Report{}
 	for i := range 400 {
 		f := seawall.Finding{
-			ID: fmt.Sprintf("id-%04d", i), Check: fmt.Sprintf("check-%d", i%7), Title: "Title", Severity: seawall.Severity(1 + i%4),
-			Subject:  seawall.Subject{Kind: "Pod", APIVersion: "v1", Namespace: fmt.Sprintf("ns%d", i%3), Name: fmt.Sprintf("pod%d", i%11)},
+			ID:       fmt.Sprintf("id-%04d", i),
+			Rule:     &seawall.Rule{Check: fmt.Sprintf("check-%d", i%7), Title: "Title"},
+			Severity: seawall.Severity(1 + i%4),
+			Subject:  seawall.Subject{Object: &seawall.Object{Kind: "Pod", APIVersion: "v1", Namespace: fmt.Sprintf("ns%d", i%3), Name: fmt.Sprintf("pod%d", i%11)}},
 			Location: seawall.Location{File: "all.yaml", Line: 1000 + i},
 			Message:  "same message",
 		}
@@ -241,25 +245,41 @@ func runLength(s string) int { return len(s) - len(strings.TrimLeft(s, "`")) }
 
 func hostile(s string) *seawall.Report {
 	f := seawall.Finding{
-		ID: s, Check: s, Title: s, Severity: seawall.High, Phase: seawall.Phase(s), Layer: seawall.Layer(s),
-		Subject:  seawall.Subject{Cluster: s, Kind: s, APIVersion: s, Namespace: s, Name: s, Container: s, Image: s},
-		Location: seawall.Location{File: s, Line: 3, Path: s, Value: &seawall.ChartValue{Path: s, File: s, Line: 4}}, Message: s, Remediation: s,
-		Fix: []seawall.PatchOp{{Op: s, Path: s, Value: map[string]any{s: s}}}, Refs: []string{s, "cis:" + s},
+		ID:       s,
+		Rule:     &seawall.Rule{Check: s, Title: s, Phase: seawall.Phase(s), Layer: seawall.Layer(s), Remediation: s, Refs: []string{s, "cis:" + s}},
+		Severity: seawall.High,
+		Subject:  seawall.Subject{Object: &seawall.Object{Cluster: s, Kind: s, APIVersion: s, Namespace: s, Name: s}, Container: s, Image: s},
+		Location: seawall.Location{File: s, Line: 3, Path: s, Value: &seawall.ChartValue{Path: s, File: s, Line: 4}}, Message: s,
+		Fix: []seawall.PatchOp{{Op: s, Path: s, Value: map[string]any{s: s}}},
 	}
 	g := f
 	g.Suppressed = &seawall.Suppression{Reason: s, Expires: s, By: s}
 	h := f
 	h.Location = seawall.Location{Path: s}
+	k, l, m := hostileFlaw(s, f.Subject.Name, 0), hostileFlaw(s, s, 3), hostileFlaw(s, s, 0)
+	m.Suppressed = g.Suppressed
 	return &seawall.Report{
-		Version: s, Targets: []string{s}, Findings: []*seawall.Finding{&f, &g, &h}, Warnings: []string{s},
+		Version: s, Targets: []string{s}, Findings: []*seawall.Finding{&f, &g, &h, k, l, m}, Warnings: []string{s},
 		Coverage: seawall.Coverage{
 			Evaluated: map[string]int{s: 1}, Unexamined: map[string]int{s: 2},
 			Incomplete:   []seawall.Incomplete{{Location: seawall.Location{File: s}, Check: s, Reason: s}},
 			NotEvaluated: []seawall.Incomplete{{Location: seawall.Location{File: s}, Check: s, Reason: s}},
 			Skipped:      []seawall.Skipped{{File: s, Reason: s}},
+			Images:       []seawall.ImageCoverage{{Name: s, Digest: s, Platform: s, Distro: s, NotAffected: 1, Size: -1}},
+			Database:     &seawall.DatabaseCoverage{File: s, Built: s, AgeDays: 7, Gaps: []string{s}},
 		},
 		Frameworks: []seawall.Framework{{ID: s, Title: s, Controls: []seawall.Control{{ID: s, Title: s, Status: s, Reason: s}}}},
 	}
+}
+
+func hostileFlaw(s, name string, line int) *seawall.Finding {
+	f := flawFinding(name, line, &seawall.Vulnerability{
+		ID: s, Aliases: []string{s}, Package: s, PURL: s, Binaries: []string{s, s}, Installed: s, Fixed: s, Status: s, Reach: "function", Symbols: []string{s},
+		Severity: seawall.Severity(9), CVSS: -1, Vector: s, EPSS: 7, KEV: s, CWEs: []string{s}, Sources: []string{s}, Layer: s, Path: s,
+		VEX: &seawall.VEX{Status: s, Justification: s, Statement: s, Source: s},
+	})
+	f.Severity = seawall.High
+	return f
 }
 
 func options() report.Options {
@@ -308,7 +328,7 @@ func partial() *seawall.Report {
 
 // shop is a realistic report with one of everything.
 func shop() *seawall.Report {
-	web := seawall.Subject{Kind: "Deployment", APIVersion: "apps/v1", Namespace: "shop", Name: "web"}
+	web := seawall.Subject{Object: &seawall.Object{Kind: "Deployment", APIVersion: "apps/v1", Namespace: "shop", Name: "web"}}
 	in := func(s seawall.Subject, c string) seawall.Subject { s.Container = c; return s }
 	at := func(line, col int, path string) seawall.Location {
 		return seawall.Location{File: "deploy/web.yaml", Line: line, Column: col, Path: path}
@@ -316,76 +336,94 @@ func shop() *seawall.Report {
 	long := strings.Repeat("a-very-long-name-", 12) + "end"
 	findings := []*seawall.Finding{
 		{
-			ID: "2f1c", Check: "image-tag-latest", Title: "Image tag can move", Severity: seawall.Medium, Phase: seawall.Build, Layer: seawall.ContainerLayer,
-			Subject: in(web, "web"), Location: at(18, 18, "spec.template.spec.containers[0].image"), Message: `image "registry.example.com/shop/web:latest" has a tag that can move`,
-			Remediation: "pin the image by digest", Refs: []string{"cis:5.5.1", "nsa:image-scanning"},
+			ID:       "2f1c",
+			Rule:     &seawall.Rule{Check: "image-tag-latest", Title: "Image tag can move", Phase: seawall.Build, Layer: seawall.ContainerLayer, Remediation: "pin the image by digest", Refs: []string{"cis:5.5.1", "nsa:image-scanning"}},
+			Severity: seawall.Medium,
+			Subject:  in(web, "web"), Location: at(18, 18, "spec.template.spec.containers[0].image"), Message: `image "registry.example.com/shop/web:latest" has a tag that can move`,
 		},
 		{
-			ID: "9a00", Check: "privileged-container", Title: "Container is privileged", Severity: seawall.Critical, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: in(web, "web"), Location: at(21, 25, "spec.template.spec.containers[0].securityContext.privileged"), Message: `container "web" is privileged`,
-			Remediation: "remove securityContext.privileged or set it to false",
-			Fix:         []seawall.PatchOp{{Op: "replace", Path: "/spec/template/spec/containers/0/securityContext/privileged", Value: false}},
-			Refs:        []string{"pss:baseline/privileged", "cis:5.2.2", "mitre:T1611"},
+			ID:       "9a00",
+			Rule:     &seawall.Rule{Check: "privileged-container", Title: "Container is privileged", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "remove securityContext.privileged or set it to false", Refs: []string{"pss:baseline/privileged", "cis:5.2.2", "mitre:T1611"}},
+			Severity: seawall.Critical,
+			Subject:  in(web, "web"), Location: at(21, 25, "spec.template.spec.containers[0].securityContext.privileged"), Message: `container "web" is privileged`,
+			Fix: []seawall.PatchOp{{Op: "replace", Path: "/spec/template/spec/containers/0/securityContext/privileged", Value: false}},
 		},
 		{
-			ID: "9a01", Check: "privileged-container", Title: "Container is privileged", Severity: seawall.Critical, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: in(web, "proxy"), Location: at(34, 25, "spec.template.spec.containers[1].securityContext.privileged"), Message: `container "proxy" is privileged`,
-			Remediation: "remove securityContext.privileged or set it to false",
-			Fix:         []seawall.PatchOp{{Op: "replace", Path: "/spec/template/spec/containers/1/securityContext/privileged", Value: false}},
-			Refs:        []string{"pss:baseline/privileged", "cis:5.2.2", "mitre:T1611"},
+			ID:       "9a01",
+			Rule:     &seawall.Rule{Check: "privileged-container", Title: "Container is privileged", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "remove securityContext.privileged or set it to false", Refs: []string{"pss:baseline/privileged", "cis:5.2.2", "mitre:T1611"}},
+			Severity: seawall.Critical,
+			Subject:  in(web, "proxy"), Location: at(34, 25, "spec.template.spec.containers[1].securityContext.privileged"), Message: `container "proxy" is privileged`,
+			Fix: []seawall.PatchOp{{Op: "replace", Path: "/spec/template/spec/containers/1/securityContext/privileged", Value: false}},
 		},
 		{
-			ID: "51aa", Check: "host-network", Title: "Pod shares the node's network", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: web, Location: at(12, 7, "spec.template.spec.hostNetwork"), Message: "the pod uses the network of the node", Remediation: "remove hostNetwork",
-			Fix:        []seawall.PatchOp{{Op: "remove", Path: "/spec/template/spec/hostNetwork"}},
-			Refs:       []string{"pss:baseline/hostNetwork"},
+			ID:       "51aa",
+			Rule:     &seawall.Rule{Check: "host-network", Title: "Pod shares the node's network", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "remove hostNetwork", Refs: []string{"pss:baseline/hostNetwork"}},
+			Severity: seawall.High,
+			Subject:  web, Location: at(12, 7, "spec.template.spec.hostNetwork"), Message: "the pod uses the network of the node",
+			Fix: []seawall.PatchOp{{Op: "remove", Path: "/spec/template/spec/hostNetwork"}},
+
 			Suppressed: &seawall.Suppression{Reason: "the ingress must see client addresses", Expires: "2027-01-31", By: "annotation"},
 		},
 		{
-			ID: "77b1", Check: "rbac-wildcard", Title: "Role grants everything", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ClusterLayer,
-			Subject:  seawall.Subject{Kind: "ClusterRole", APIVersion: "rbac.authorization.k8s.io/v1", Name: "ops"},
-			Location: seawall.Location{File: "rbac/cluster.yaml", Line: 14, Column: 7, Path: "rules[0].verbs"}, Message: "rule 1 grants every verb on every resource", Remediation: "name the verbs and resources that are used",
-			Refs: []string{"cis:5.1.3"},
+			ID:       "77b1",
+			Rule:     &seawall.Rule{Check: "rbac-wildcard", Title: "Role grants everything", Phase: seawall.Deploy, Layer: seawall.ClusterLayer, Remediation: "name the verbs and resources that are used", Refs: []string{"cis:5.1.3"}},
+			Severity: seawall.High,
+			Subject:  seawall.Subject{Object: &seawall.Object{Kind: "ClusterRole", APIVersion: "rbac.authorization.k8s.io/v1", Name: "ops"}},
+			Location: seawall.Location{File: "rbac/cluster.yaml", Line: 14, Column: 7, Path: "rules[0].verbs"}, Message: "rule 1 grants every verb on every resource",
 		},
 		{
-			ID: "c0de", Check: "dockerfile-add-remote", Title: "ADD fetches a file without a checksum", Severity: seawall.Medium, Phase: seawall.Build, Layer: seawall.CodeLayer,
-			Location: seawall.Location{File: "build/Dockerfile", Line: 3}, Message: "ADD fetches https://example.com/install.sh without --checksum", Remediation: "add --checksum=sha256:... or copy the file from the build context",
+			ID:       "c0de",
+			Rule:     &seawall.Rule{Check: "dockerfile-add-remote", Title: "ADD fetches a file without a checksum", Phase: seawall.Build, Layer: seawall.CodeLayer, Remediation: "add --checksum=sha256:... or copy the file from the build context"},
+			Severity: seawall.Medium,
+			Subject:  seawall.Subject{Object: &seawall.Object{}}, Location: seawall.Location{File: "build/Dockerfile", Line: 3}, Message: "ADD fetches https://example.com/install.sh without --checksum",
 		},
 		{
-			ID: "1b2c", Check: "image-vulnerability", Title: "Image has a known vulnerability", Severity: seawall.Critical, Phase: seawall.Build, Layer: seawall.ContainerLayer,
-			Subject: seawall.Subject{Image: "registry.example.com/shop/web@sha256:0123456789abcdef"}, Message: "openssl 3.0.11-1 has CVE-2027-0001, fixed in 3.0.11-2", Remediation: "rebuild on a base image with openssl 3.0.11-2",
+			ID:       "1b2c",
+			Rule:     &seawall.Rule{Check: "image-vulnerability", Title: "Image has a known vulnerability", Phase: seawall.Build, Layer: seawall.ContainerLayer, Remediation: "rebuild on a base image with openssl 3.0.11-2"},
+			Severity: seawall.Critical,
+			Subject:  seawall.Subject{Object: &seawall.Object{}, Image: "registry.example.com/shop/web@sha256:0123456789abcdef"}, Message: "openssl 3.0.11-1 has CVE-2027-0001, fixed in 3.0.11-2",
 		},
 		{
-			ID: "feed", Check: "anonymous-access", Title: "Anonymous users may read secrets", Severity: seawall.Low, Phase: seawall.Runtime, Layer: seawall.ClusterLayer,
-			Subject:  seawall.Subject{Cluster: "prod-eu", Kind: "ClusterRoleBinding", APIVersion: "rbac.authorization.k8s.io/v1", Name: "system:anonymous/ünïcode-日本語"},
+			ID:       "feed",
+			Rule:     &seawall.Rule{Check: "anonymous-access", Title: "Anonymous users may read secrets", Phase: seawall.Runtime, Layer: seawall.ClusterLayer},
+			Severity: seawall.Low,
+			Subject:  seawall.Subject{Object: &seawall.Object{Cluster: "prod-eu", Kind: "ClusterRoleBinding", APIVersion: "rbac.authorization.k8s.io/v1", Name: "system:anonymous/ünïcode-日本語"}},
 			Location: seawall.Location{Path: "subjects[0]"}, Message: "system:anonymous is bound to “view” — naïve <b>bold</b> & \x1b[31mred\x1b[0m \u202eevil",
 		},
 		{
-			ID: "10e6", Check: "service-account-token", Title: "Token is mounted though nothing uses it", Severity: seawall.Low, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: seawall.Subject{Kind: "StatefulSet", APIVersion: "apps/v1", Namespace: long, Name: long},
+			ID:       "10e6",
+			Rule:     &seawall.Rule{Check: "service-account-token", Title: "Token is mounted though nothing uses it", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "set automountServiceAccountToken to false"},
+			Severity: seawall.Low,
+			Subject:  seawall.Subject{Object: &seawall.Object{Kind: "StatefulSet", APIVersion: "apps/v1", Namespace: long, Name: long}},
 			Location: seawall.Location{
 				File: "charts/" + long + "/templates/50% done/web set.yaml", Line: 7, Column: 3, Path: "spec.template.spec",
 				Value: &seawall.ChartValue{Path: "serviceAccount.automount", File: "charts/x/values.yaml", Line: 31},
-			}, Message: "the pod mounts a service account token: " + long, Remediation: "set automountServiceAccountToken to false",
+			}, Message: "the pod mounts a service account token: " + long,
 			Fix: []seawall.PatchOp{{Op: "add", Path: "/spec/template/spec/automountServiceAccountToken", Value: map[string]any{"b": []any{int64(1), 2.5, nil, "x"}, "a": true}}},
 		},
 		{
-			ID: "5e7e", Check: "run-as-root", Title: "Container may run as root", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: in(web, "migrate"), Location: at(60, 9, "spec.template.spec.initContainers[0]"), Message: "the container may run as root", Remediation: "set runAsNonRoot to true",
+			ID:       "5e7e",
+			Rule:     &seawall.Rule{Check: "run-as-root", Title: "Container may run as root", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "set runAsNonRoot to true"},
+			Severity: seawall.High,
+			Subject:  in(web, "migrate"), Location: at(60, 9, "spec.template.spec.initContainers[0]"), Message: "the container may run as root",
 			Suppressed: &seawall.Suppression{Reason: "", By: "file"},
 		},
 	}
 	findings = append(findings, &seawall.Finding{
-		ID: "01d5", Check: "host-pid", Title: "Pod sees the node's processes", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-		Subject: seawall.Subject{Kind: "DaemonSet", APIVersion: "apps/v1", Namespace: "shop", Name: "agent"}, Location: seawall.Location{File: "deploy/agent.yaml", Line: 11, Column: 7, Path: "spec.template.spec.hostPID"},
-		Message: "the pod sees the processes of the node", Remediation: "remove hostPID", Known: true,
+		ID:       "01d5",
+		Rule:     &seawall.Rule{Check: "host-pid", Title: "Pod sees the node's processes", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "remove hostPID"},
+		Severity: seawall.High,
+		Subject:  seawall.Subject{Object: &seawall.Object{Kind: "DaemonSet", APIVersion: "apps/v1", Namespace: "shop", Name: "agent"}}, Location: seawall.Location{File: "deploy/agent.yaml", Line: 11, Column: 7, Path: "spec.template.spec.hostPID"},
+		Message: "the pod sees the processes of the node", Known: true,
 	})
 	for i := range 9 {
 		findings = append(findings, &seawall.Finding{
-			ID: fmt.Sprintf("b%03d", i), Check: "run-as-root", Title: "Container may run as root", Severity: seawall.High, Phase: seawall.Deploy, Layer: seawall.ContainerLayer,
-			Subject: in(web, fmt.Sprintf("worker-%d", i)), Location: at(60+10*i, 9, fmt.Sprintf("spec.template.spec.containers[%d]", i+2)),
-			Message: "the container may run as root", Remediation: "set runAsNonRoot to true", Refs: []string{"pss:restricted/runAsNonRoot"},
-			Fix: []seawall.PatchOp{{Op: "add", Path: fmt.Sprintf("/spec/template/spec/containers/%d/securityContext/runAsNonRoot", i+2), Value: true}},
+			ID:       fmt.Sprintf("b%03d", i),
+			Rule:     &seawall.Rule{Check: "run-as-root", Title: "Container may run as root", Phase: seawall.Deploy, Layer: seawall.ContainerLayer, Remediation: "set runAsNonRoot to true", Refs: []string{"pss:restricted/runAsNonRoot"}},
+			Severity: seawall.High,
+			Subject:  in(web, fmt.Sprintf("worker-%d", i)), Location: at(60+10*i, 9, fmt.Sprintf("spec.template.spec.containers[%d]", i+2)),
+			Message: "the container may run as root",
+			Fix:     []seawall.PatchOp{{Op: "add", Path: fmt.Sprintf("/spec/template/spec/containers/%d/securityContext/runAsNonRoot", i+2), Value: true}},
 		})
 	}
 	r := &seawall.Report{
@@ -418,4 +456,9 @@ func shop() *seawall.Report {
 		r.Summary.Add(r.Findings[i])
 	}
 	return r
+}
+
+// nameless is a finding that says nothing.
+func nameless() *seawall.Finding {
+	return &seawall.Finding{Rule: &seawall.Rule{}, Subject: seawall.Subject{Object: &seawall.Object{}}}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -35,6 +36,7 @@ type (
 		Name                 string         `json:"name,omitempty"`
 		ShortDescription     sarifText      `json:"shortDescription"`
 		FullDescription      sarifText      `json:"fullDescription"`
+		HelpURI              string         `json:"helpUri,omitempty"`
 		Help                 sarifText      `json:"help"`
 		DefaultConfiguration sarifLevel     `json:"defaultConfiguration"`
 		Properties           sarifRuleProps `json:"properties"`
@@ -109,6 +111,8 @@ type (
 		Image     string            `json:"image,omitempty"`
 		Fix       []seawall.PatchOp `json:"fix,omitempty"`
 		Refs      []string          `json:"refs,omitempty"`
+		// Vulnerability is all that is known of a flaw.
+		Vulnerability *seawall.Vulnerability `json:"vulnerability,omitempty"`
 	}
 	sarifRunProps struct {
 		Targets  []string         `json:"targets"`
@@ -119,8 +123,9 @@ type (
 
 // writeSARIF writes one run, within the rules that GitHub code scanning adds
 // to the standard: every result has a physical location with a relative,
-// encoded address, and a rule at most 20 tags. GitHub takes at most 25,000
-// results of an upload; nothing is dropped here to meet that.
+// encoded address, and a rule at most 20 tags. A check is a rule, and so is each
+// known vulnerability. GitHub takes at most 25,000 results and as many rules of an
+// upload; nothing is dropped here to meet that.
 func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 	rules, index := sarifRules(r.Findings, o)
 	enc := json.NewEncoder(w)
@@ -142,7 +147,7 @@ func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 			w.str(",")
 		}
 		f := r.Findings[i]
-		if err := enc.Encode(sarifResultOf(f, index[f.Check], o)); err != nil {
+		if err := enc.Encode(sarifResultOf(f, index[ruleOf(f)], o)); err != nil {
 			return err
 		}
 	}
@@ -155,22 +160,32 @@ func writeSARIF(w *sink, r *seawall.Report, o *Options) error {
 	return nil
 }
 
-// sarifRules describes every check that found something, in the order of the
-// slugs, and where each stands.
-func sarifRules(findings []*seawall.Finding, o *Options) ([]sarifRule, map[string]int) {
-	type check struct {
-		first *seawall.Finding
-		worst seawall.Severity
-		refs  []string
+// ruleOf names the rule of a finding: its check, or, of a known vulnerability,
+// that: GitHub takes severity, tags and help from the rule, and they differ.
+func ruleOf(f *seawall.Finding) string {
+	if f.Vulnerability != nil && f.Vulnerability.ID != "" {
+		return f.Vulnerability.ID
 	}
-	checks := map[string]*check{}
-	for i := range findings {
-		f := findings[i]
-		c := checks[f.Check]
+	return f.Check
+}
+
+// sarifRules describes every check that found something and every vulnerability
+// that was found, in the order of their names, and where each stands.
+func sarifRules(findings []*seawall.Finding, o *Options) ([]sarifRule, map[string]int) {
+	type rule struct {
+		worst    seawall.Severity
+		refs     []string
+		findings []*seawall.Finding
+	}
+	found := map[string]*rule{}
+	for _, f := range findings {
+		id := ruleOf(f)
+		c := found[id]
 		if c == nil {
-			c = &check{first: f}
-			checks[f.Check] = c
+			c = &rule{}
+			found[id] = c
 		}
+		c.findings = append(c.findings, f)
 		c.worst = max(c.worst, f.Severity)
 		for _, ref := range f.Refs {
 			if !slices.Contains(c.refs, ref) {
@@ -178,12 +193,16 @@ func sarifRules(findings []*seawall.Finding, o *Options) ([]sarifRule, map[strin
 			}
 		}
 	}
-	rules := make([]sarifRule, 0, len(checks))
-	index := make(map[string]int, len(checks))
-	for _, id := range slices.Sorted(maps.Keys(checks)) {
-		c := checks[id]
+	rules := make([]sarifRule, 0, len(found))
+	index := make(map[string]int, len(found))
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		c := found[id]
 		index[id] = len(rules)
-		rules = append(rules, sarifRuleOf(c.first, c.worst, c.refs, o))
+		if c.findings[0].Vulnerability != nil {
+			rules = append(rules, sarifFlawRule(id, c.worst, c.findings, c.refs))
+			continue
+		}
+		rules = append(rules, sarifRuleOf(c.findings[0], c.worst, c.refs, o))
 	}
 	return rules, index
 }
@@ -192,12 +211,6 @@ func sarifRuleOf(f *seawall.Finding, worst seawall.Severity, refs []string, o *O
 	title := clean(f.Title)
 	if title == "" {
 		title = clean(f.Check)
-	}
-	tags := []string{"security"}
-	for _, ref := range refs {
-		if tag := clean(ref); tag != "" && len(tags) < maxTags && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
 	}
 	why, fix := o.doc(f.Check)
 	full := title
@@ -210,8 +223,19 @@ func sarifRuleOf(f *seawall.Finding, worst seawall.Severity, refs []string, o *O
 		FullDescription:      sarifText{Text: truncate(clean(full), 1000)},
 		Help:                 sarifHelp(title, why, fix, f.Remediation),
 		DefaultConfiguration: sarifLevel{levelOf(worst)},
-		Properties:           sarifRuleProps{SecuritySeverity: securitySeverity(worst), Tags: tags},
+		Properties:           sarifRuleProps{SecuritySeverity: securitySeverity(worst), Tags: sarifTags(refs)},
 	}
+}
+
+// sarifTags are the tags of a rule, as many as GitHub takes.
+func sarifTags(lists ...[]string) []string {
+	tags := []string{"security"}
+	for _, ref := range slices.Concat(lists...) {
+		if tag := clean(ref); tag != "" && len(tags) < maxTags && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 func sarifHelp(title, why, fix, remediation string) sarifText {
@@ -316,11 +340,12 @@ func sarifResultOf(f *seawall.Finding, rule int, o *Options) sarifResult {
 		message += "\nFix: " + sarifPlain(f.Remediation)
 	}
 	res := sarifResult{
-		RuleID: f.Check, RuleIndex: rule, Level: levelOf(f.Severity), Message: sarifText{Text: message},
+		RuleID: ruleOf(f), RuleIndex: rule, Level: levelOf(f.Severity), Message: sarifText{Text: message},
 		Locations: []sarifLocation{sarifLocationOf(f, o)},
 		Properties: sarifResultProps{
 			Severity: f.Severity.String(), Phase: f.Phase, Layer: f.Layer,
 			Container: f.Subject.Container, Image: f.Subject.Image, Fix: f.Fix, Refs: f.Refs,
+			Vulnerability: f.Vulnerability,
 		},
 	}
 	if f.Known {
@@ -334,7 +359,7 @@ func sarifResultOf(f *seawall.Finding, rule int, o *Options) sarifResult {
 	}
 	if f.ID != "" {
 		res.PartialFingerprints = map[string]string{"seawall/v1": f.ID}
-		if f.Location.File == "" {
+		if f.Location.File == "" || ownObject(&f.Subject, "Image") {
 			// GitHub follows an alert by a hash of the lines around it, which
 			// it can only take itself where there is a file.
 			res.PartialFingerprints["primaryLocationLineHash"] = f.ID
@@ -356,11 +381,11 @@ func sarifSuppressionOf(s *seawall.Suppression) sarifSuppression {
 
 func sarifLocationOf(f *seawall.Finding, o *Options) sarifLocation {
 	loc := sarifLocation{}
-	if f.Location.File != "" {
+	if f.Location.File != "" && !ownObject(&f.Subject, "Image") {
 		loc.Physical = sarifPhysicalOf(f.Location, o)
 	} else {
 		loc.Physical = sarifPhysical{
-			Artifact: sarifArtifact{URI: standIn(&f.Subject)},
+			Artifact: sarifArtifact{URI: standIn(f)},
 			Region:   &sarifRegion{StartLine: 1},
 		}
 	}
@@ -374,18 +399,27 @@ func sarifLocationOf(f *seawall.Finding, o *Options) sarifLocation {
 	if object != "" {
 		loc.Logical = append(loc.Logical, sarifLogical{Name: clean(f.Subject.Name), FullyQualifiedName: clean(object), Kind: "resource"})
 	}
-	if f.Location.Path != "" {
+	if v := f.Vulnerability; v != nil {
+		loc.Logical = append(loc.Logical, sarifLogical{Name: clean(v.Package), FullyQualifiedName: clean(cmp.Or(v.PURL, v.Package+"@"+v.Installed)), Kind: "module"})
+	} else if f.Location.Path != "" {
 		loc.Logical = append(loc.Logical, sarifLogical{FullyQualifiedName: clean(strings.TrimPrefix(object+"#"+f.Location.Path, "#")), Kind: "property"})
 	}
 	return loc
 }
 
-// standIn is the address of a finding that has no file: GitHub refuses a whole
-// upload for one result without. It reads like a path, is the same for the
-// same object, and does not pretend to lie under the root of the sources.
-func standIn(s *seawall.Subject) string {
+// standIn is the address of a finding that has no file of the sources: GitHub
+// refuses a whole upload for one result without. It reads like a path, is the
+// same for the same object, and does not pretend to lie under the root of the
+// sources: a file of an image stands below the image's name.
+func standIn(f *seawall.Finding) string {
+	s := &f.Subject
 	parts := []string{"cluster"}
 	switch {
+	case ownObject(s, "Image"):
+		parts = append([]string{"image"}, strings.Split(s.Name, "/")...)
+		if f.Vulnerability != nil {
+			parts = append(parts, strings.Split(f.Vulnerability.Path, "/")...)
+		}
 	case s.Kind != "":
 		parts = append(parts, s.Cluster, s.Namespace, s.Kind, s.Name)
 	case s.Image != "":

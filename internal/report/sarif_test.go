@@ -22,7 +22,7 @@ func TestSARIFSchema(t *testing.T) {
 	}
 	for name, r := range map[string]*seawall.Report{
 		"shop": shop(), "clean": nothingFound(), "partial": partial(), "empty": {}, "hostile": hostile("\x1b]0;\xff<x>](y)"),
-		"nameless": {Findings: []*seawall.Finding{{}}},
+		"nameless": {Findings: []*seawall.Finding{nameless()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(write(t, "sarif", r, options())))
@@ -136,7 +136,7 @@ func TestSARIFAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &seawall.Report{Findings: []*seawall.Finding{{Check: "c", Location: seawall.Location{File: tt.file, Line: 2}}}}
+			r := &seawall.Report{Findings: []*seawall.Finding{{Rule: &seawall.Rule{Check: "c"}, Subject: seawall.Subject{Object: &seawall.Object{}}, Location: seawall.Location{File: tt.file, Line: 2}}}}
 			var log sarifLog
 			if err := json.Unmarshal(write(t, "sarif", r, report.Options{Dir: tt.dir}), &log); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"seawall.io/seawall"
@@ -44,7 +45,7 @@ func writeTable(w *sink, r *seawall.Report, o *Options) error {
 	}
 	parts := split(r.Findings)
 	for _, g := range groups(parts.standing) {
-		t.group(g, o)
+		t.group(g, imageOf(r, g), o)
 	}
 	t.plain("Known from the baseline", parts.known)
 	t.plain("Suppressed", parts.suppressed)
@@ -52,7 +53,8 @@ func writeTable(w *sink, r *seawall.Report, o *Options) error {
 	t.unjudged(r.Coverage.NotEvaluated)
 	t.unexamined(&r.Coverage)
 	t.frameworks(r.Frameworks)
-	t.warnings(r.Warnings)
+	t.basis(&r.Coverage)
+	t.warnings(slices.Concat(r.Warnings, databaseWarnings(r.Coverage.Database)))
 	t.closing(r, o)
 	return nil
 }
@@ -91,11 +93,8 @@ func (t *sheet) heading(s string) {
 
 func (t *sheet) blank() { t.w.str("\n") }
 
-func (t *sheet) group(g *group, o *Options) {
-	title := g.title()
-	if g.File != "" && title != clean(g.File) {
-		title += "  " + clean(g.File)
-	}
+func (t *sheet) group(g *group, image *seawall.ImageCoverage, o *Options) {
+	title := strings.TrimRight(g.title()+"  "+g.FileName(), " ")
 	tail := g.Counts.Words()
 	if gap := t.width - columns(title) - columns(tail); gap >= 2 {
 		t.w.printf("%s%s%s\n", t.paint(bold, title), strings.Repeat(" ", gap), t.paint(faint, tail))
@@ -103,9 +102,13 @@ func (t *sheet) group(g *group, o *Options) {
 		t.heading(title)
 		t.text(0, faint, tail)
 	}
+	if image != nil {
+		t.text(2, faint, imageFacts(image))
+	}
 	for i := range g.Issues {
 		t.issue(&g.Issues[i], o)
 	}
+	t.flaws(g.Flaws)
 	t.blank()
 }
 
@@ -194,6 +197,9 @@ func (t *sheet) place(indent int, f *seawall.Finding, o *Options) {
 
 // placeName names container and place: [web] deploy/web.yaml:21:9.
 func placeName(f *seawall.Finding) string {
+	if ownObject(&f.Subject, "Image") && f.Location.File == f.Subject.Name {
+		return clean(f.Location.Path) // the image has no file
+	}
 	where := f.Location.String()
 	if f.Location.File != "" && f.Location.Line == 0 && f.Location.Path != "" {
 		where += " " + f.Location.Path
@@ -210,7 +216,12 @@ func (t *sheet) plain(title string, findings []*seawall.Finding) {
 		return
 	}
 	t.heading(fmt.Sprintf("%s (%d)", title, len(findings)))
+	var known []*seawall.Finding
 	for _, f := range byObject(findings) {
+		if f.Vulnerability != nil {
+			known = append(known, f)
+			continue
+		}
 		line := f.Severity.String() + " " + f.Check
 		if s := f.Subject.String(); s != "" {
 			line += " " + s
@@ -220,6 +231,7 @@ func (t *sheet) plain(title string, findings []*seawall.Finding) {
 			t.text(4, faint, suppressedWhy(f.Suppressed))
 		}
 	}
+	t.plainFlaws(known)
 	t.blank()
 }
 
@@ -339,6 +351,31 @@ func (t *sheet) warnings(list []string) {
 		t.hanging(2, 4, "", clean(w))
 	}
 	t.blank()
+}
+
+// basis says which images were read, and which database knows of flaws.
+func (t *sheet) basis(c *seawall.Coverage) {
+	if len(c.Images) > 0 {
+		t.heading(fmt.Sprintf("Images scanned (%d)", len(c.Images)))
+	}
+	for i := range c.Images {
+		image := &c.Images[i]
+		t.hanging(2, 4, "", clean(image.Name))
+		if image.Digest != "" && !strings.HasSuffix(image.Name, image.Digest) {
+			t.text(4, faint, clean(image.Digest))
+		}
+		t.text(4, faint, imageFacts(image))
+		if words := ruledOut(image); words != "" {
+			t.text(4, faint, words)
+		}
+	}
+	if c.Database != nil {
+		t.heading("Vulnerability database")
+		t.hanging(2, 4, "", databaseFacts(c.Database))
+	}
+	if len(c.Images) > 0 || c.Database != nil {
+		t.blank()
+	}
 }
 
 func (t *sheet) closing(r *seawall.Report, o *Options) {

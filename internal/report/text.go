@@ -122,6 +122,21 @@ func wrap(s string, width int) []string {
 	return lines
 }
 
+// middle shortens s to at most width columns, and keeps both ends: of a path the
+// last part tells as much as the first.
+func middle(s string, width int) string {
+	if columns(s) <= width {
+		return s
+	}
+	head := cut(s, max(width/2, 1))
+	tail := s[len(head):]
+	for room := width - columns(head) - 1; columns(tail) > room && tail != ""; {
+		_, n := utf8.DecodeRuneInString(tail)
+		tail = tail[n:]
+	}
+	return head + "…" + tail
+}
+
 // cut returns the longest start of s that fits width columns, at least one rune.
 func cut(s string, width int) string {
 	n := 0
@@ -134,10 +149,13 @@ func cut(s string, width int) string {
 	return s
 }
 
-// number writes n with its noun: 1 object, 2 objects.
+// number writes n with its noun: 1 object, 2 objects, 3 vulnerabilities.
 func number(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "ity"); ok {
+		return fmt.Sprintf("%d %sities", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }

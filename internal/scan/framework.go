@@ -19,16 +19,16 @@ func tally(frameworks []check.Framework, rules []*check.Rule, snaps []*cluster.S
 	for _, rule := range rules {
 		byID[rule.ID] = rule
 	}
-	failed := map[string]map[seawall.Subject]bool{}
+	failed := map[string]map[seawall.Object]bool{}
 	for i := range r.Findings {
 		f := r.Findings[i]
 		if f.Suppressed != nil {
 			continue
 		}
 		if failed[f.Check] == nil {
-			failed[f.Check] = map[seawall.Subject]bool{}
+			failed[f.Check] = map[seawall.Object]bool{}
 		}
-		failed[f.Check][objectOf(f.Subject)] = true
+		failed[f.Check][*f.Subject.Object] = true
 	}
 	unjudged, unread := map[string]int{}, 0
 	for _, hole := range slices.Concat(r.Coverage.Incomplete, r.Coverage.NotEvaluated) {
@@ -51,16 +51,10 @@ func tally(frameworks []check.Framework, rules []*check.Rule, snaps []*cluster.S
 	return out
 }
 
-// objectOf drops the container from a subject: controls count objects.
-func objectOf(s seawall.Subject) seawall.Subject {
-	s.Container, s.Image = "", ""
-	return s
-}
-
 func judge(c *seawall.Control, rules map[string]*check.Rule, snaps []*cluster.Snapshot,
-	failed map[string]map[seawall.Subject]bool, unjudged map[string]int, unread int,
+	failed map[string]map[seawall.Object]bool, unjudged map[string]int, unread int,
 ) {
-	bad := map[seawall.Subject]bool{}
+	bad := map[seawall.Object]bool{}
 	var deciding []*check.Rule
 	for _, id := range c.Checks {
 		for s := range failed[id] {

@@ -16,6 +16,7 @@ import (
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/helm"
+	"seawall.io/seawall/internal/imagescan"
 	"seawall.io/seawall/internal/kube"
 	"seawall.io/seawall/internal/kustomize"
 	"seawall.io/seawall/internal/manifest"
@@ -24,11 +25,14 @@ import (
 
 // read reads all targets: the files of all of them together as one snapshot,
 // each cluster as one of its own.
-func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report, error) {
+func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *reader, *seawall.Report, error) {
 	report := &seawall.Report{Version: o.Version, Targets: o.Targets, Findings: []*seawall.Finding{}}
 	targets, err := parseTargets(o.Targets)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	if o.Probe && !slices.ContainsFunc(targets, func(t target) bool { return t.kind == liveCluster }) {
+		return nil, nil, nil, errors.New("--probe asks the Services of a live cluster: name the target cluster or cluster:CONTEXT (a snapshot holds what `seawall snapshot --probe` was told)")
 	}
 	r := reader{options: o, coverage: &report.Coverage, seen: map[string]bool{}}
 	for _, t := range targets {
@@ -36,15 +40,19 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report
 		case liveCluster:
 			live, err := readClusters(ctx, o, t)
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 			r.snaps = append(r.snaps, live...)
 		case snapshotFile:
 			snap, err := readArchive(o, t)
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 			r.snaps = append(r.snaps, snap)
+		case containerImage, billOfMaterials:
+			if err := r.image(ctx, t); err != nil {
+				return nil, nil, nil, err
+			}
 		case stdin:
 			r.take(manifest.ReadFrom(t.arg, o.Stdin))
 		case chart:
@@ -52,21 +60,30 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report
 		case files:
 			tree, err := manifest.Walk(t.arg, o.Exclude)
 			if err != nil {
-				return nil, nil, err //nolint:wrapcheck // it names the folder already
+				return nil, nil, nil, err //nolint:wrapcheck // it names the folder already
 			}
 			r.trees = append(r.trees, tree)
 		}
 	}
 	if err := r.readTrees(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if o.Namespace != "" {
 		if r.objects, err = inNamespace(r.objects, o.Namespace); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	if len(r.objects) > 0 {
-		r.snaps = append(r.snaps, cluster.NewSnapshot(r.objects))
+	if err := r.sources(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := r.workloadImages(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, s := range r.snaps {
+		s.Beside = r.images
+	}
+	if objects := slices.Concat(r.objects, r.images); len(objects) > 0 {
+		r.snaps = append(r.snaps, cluster.NewSnapshot(objects))
 	}
 	for _, s := range r.snaps {
 		report.Coverage.Objects += len(s.Objects)
@@ -75,7 +92,8 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *seawall.Report
 			report.Coverage.Documents += len(s.Objects)
 		}
 	}
-	return r.snaps, report, nil
+	report.Warnings = append(report.Warnings, r.warnings...)
+	return r.snaps, &r, report, nil
 }
 
 // inNamespace keeps the objects of one namespace, and those that name none. A
@@ -112,6 +130,12 @@ type reader struct {
 	snaps    []*cluster.Snapshot
 	objects  []*cluster.Object
 	trees    []*manifest.Tree
+	// images are the images that were scanned, as objects.
+	images  []*cluster.Object
+	scanned []*imagescan.Result
+	// dependencies counts packages of source trees.
+	dependencies int
+	warnings     []string
 	// seen are the real paths of what was read or is part of something that was:
 	// targets may overlap, and links lead to one file twice.
 	seen map[string]bool
@@ -319,6 +343,11 @@ func readCluster(ctx context.Context, o *Options, opts kube.Options) (*cluster.S
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what to do
+	}
+	if o.Probe {
+		snap = client.Probe(ctx, snap, kube.ProbeOptions{
+			Progress: func(done, total int) { o.Progress("asking services", done, total) },
+		})
 	}
 	return part(snap, o.Namespace)
 }

@@ -20,6 +20,7 @@ import (
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/exception"
 	"seawall.io/seawall/internal/helm"
+	"seawall.io/seawall/internal/imagescan"
 	"seawall.io/seawall/internal/kube"
 )
 
@@ -55,6 +56,15 @@ type Options struct {
 	Kube        kube.Options
 	AllContexts bool
 	Namespace   string
+	// Probe asks the ports of Services in live clusters, as kube.Client.Probe says.
+	Probe bool
+
+	// Image says how images and source files are scanned. WorkloadImages scans the
+	// images that workloads run, too; ManifestsOnly leaves lock files and
+	// credentials beside manifests alone.
+	Image          imagescan.Options
+	WorkloadImages bool
+	ManifestsOnly  bool
 
 	// Progress is told what is being done; nil is not told.
 	Progress func(stage string, done, total int)
@@ -70,8 +80,15 @@ type Result struct {
 	Objects []*cluster.Object
 	// Checks are the IDs of the checks that ran.
 	Checks []string
+	// Images are the scanned images, in the order of the targets.
+	Images []*imagescan.Result
+	// Dependencies counts the packages that lock files and manifests of source
+	// trees name.
+	Dependencies int
 
 	sources *sources
+	// conceal are the checks whose lines are not repeated.
+	conceal map[string]bool
 }
 
 // Run scans. The report is complete even where parts of the input are broken:
@@ -84,7 +101,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	snaps, report, err := read(ctx, &o)
+	o.Image.Licenses = slices.ContainsFunc(rules, func(r *check.Rule) bool { return r.ID == "dependency-license" })
+	snaps, found, report, err := read(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +110,17 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		len(report.Coverage.Incomplete) == 0 && len(report.Coverage.Skipped) == 0 {
 		return nil, fmt.Errorf("%w: no YAML or JSON file, chart or kustomization in %s", ErrNothing, strings.Join(o.Targets, ", "))
 	}
-	result := &Result{Report: report, Checks: ids(rules), sources: newSources(snaps)}
+	result := &Result{Report: report, Checks: ids(rules), Images: found.scanned, Dependencies: found.dependencies, sources: newSources(snaps), conceal: map[string]bool{}}
+	for _, r := range rules {
+		result.conceal[r.ID] = r.Conceal
+	}
 	for _, snap := range snaps {
 		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {
 			return nil, err
 		}
 	}
-	report.Coverage.NotEvaluated = unmet(rules)
+	uses(snaps, report.Coverage.Images)
+	report.Coverage.NotEvaluated = distinctHoles(append(unmet(rules), report.Coverage.NotEvaluated...))
 	acceptance := exception.Acceptance{
 		List: o.Exceptions, Today: o.Today, Text: result.sources.text,
 		Checks: result.Checks, Known: ids(o.Rules), Partial: o.Namespace != "",
@@ -124,15 +146,26 @@ func ids(rules []*check.Rule) []string {
 	return out
 }
 
-// unmet lists the rules that need more than objects.
+// unmet lists the rules that need more than objects and have no function that
+// would know whether it is there.
 func unmet(rules []*check.Rule) []seawall.Incomplete {
 	var out []seawall.Incomplete
 	for _, r := range rules {
-		if r.Needs != "" {
+		if r.Needs != "" && r.Func == "" {
 			out = append(out, seawall.Incomplete{Check: r.ID, Reason: "needs " + r.Needs})
 		}
 	}
 	return out
+}
+
+// distinctHoles drops repetitions: several snapshots may lack the same.
+func distinctHoles(holes []seawall.Incomplete) []seawall.Incomplete {
+	seen := map[seawall.Incomplete]bool{}
+	return slices.DeleteFunc(holes, func(h seawall.Incomplete) bool {
+		dup := seen[h]
+		seen[h] = true
+		return dup
+	})
 }
 
 // chunk is how many objects one task judges: enough to be worth handing out,
@@ -213,6 +246,7 @@ func (r *Result) take(part *check.Result, seen map[seawall.Incomplete]bool) {
 			r.Coverage.Incomplete = append(r.Coverage.Incomplete, hole)
 		}
 	}
+	r.Coverage.NotEvaluated = append(r.Coverage.NotEvaluated, part.NotEvaluated...)
 	*part = check.Result{}
 }
 

@@ -38,10 +38,24 @@ func (s *sources) text(file string) []byte {
 	return text
 }
 
-// Source returns the text of a line of a file in the report, counted from 1.
+// Source returns the text of a line of a file in the report, counted from 1. A
+// line that a check found a credential on is not repeated: reports travel.
 func (r *Result) Source() func(file string, line int) (string, bool) {
 	lines := map[string][]string{}
+	type place struct {
+		file string
+		line int
+	}
+	hidden := map[place]bool{}
+	for _, f := range r.Findings {
+		if r.conceal[f.Check] {
+			hidden[place{f.Location.File, f.Location.Line}] = true
+		}
+	}
 	return func(file string, line int) (string, bool) {
+		if hidden[place{file, line}] {
+			return "(the line is not shown: it holds a credential)", true
+		}
 		split, known := lines[file]
 		if !known {
 			split = splitLines(r.sources.text(file))
