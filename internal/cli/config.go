@@ -150,10 +150,10 @@ func (c *config) read(flags, known *pflag.FlagSet, text []byte) error {
 	if err := docs[0].Err; err != nil {
 		return fmt.Errorf("%s:%d: %s", c.file, max(err.Line, 1), err.Msg)
 	}
-	if root := docs[0].Root; root.Kind != document.Map {
+	if root := docs[0].Root; root.Kind() != document.Map {
 		return fmt.Errorf("%s:%d: want a mapping of keys to values", c.file, root.Pos.Line)
 	}
-	for _, f := range docs[0].Root.Fields {
+	for _, f := range docs[0].Root.Map() {
 		where := fmt.Sprintf("%s:%d: %s", c.file, f.Pos.Line, f.Key)
 		if !flags.Changed(f.Key) {
 			c.origins[f.Key] = where
@@ -177,8 +177,8 @@ func (c *config) set(flags, known *pflag.FlagSet, field *document.Field) error {
 		}
 		for i, name := range list {
 			line := v.Pos.Line
-			if v.Kind == document.List {
-				line = v.Items[i].Pos.Line
+			if v.Kind() == document.List {
+				line = v.List()[i].Pos.Line
 			}
 			c.named = append(c.named, namedCheck{line: int(line), name: name})
 		}
@@ -194,7 +194,7 @@ func (c *config) set(flags, known *pflag.FlagSet, field *document.Field) error {
 	if err != nil {
 		return err
 	}
-	if v.Kind == document.List && !strings.Contains(flag.Value.Type(), "Slice") && !strings.Contains(flag.Value.Type(), "Array") {
+	if v.Kind() == document.List && !strings.Contains(flag.Value.Type(), "Slice") && !strings.Contains(flag.Value.Type(), "Array") {
 		return fmt.Errorf("want one value, have a list")
 	}
 	if flag = flags.Lookup(key); flag == nil || flag.Changed {
@@ -216,18 +216,18 @@ func (c *config) set(flags, known *pflag.FlagSet, field *document.Field) error {
 }
 
 func (c *config) setParams(v *document.Node) error {
-	if v.Kind != document.Map {
+	if v.Kind() != document.Map {
 		return fmt.Errorf("want a mapping of checks to their parameters")
 	}
 	c.params = map[string]map[string]any{}
-	for _, f := range v.Fields {
+	for _, f := range v.Map() {
 		m, ok := f.Value.Value().(map[string]any)
 		if !ok {
 			return fmt.Errorf("line %d: %s: want a mapping of parameters to values", f.Pos.Line, f.Key)
 		}
 		c.params[f.Key] = m
 		c.named = append(c.named, namedCheck{line: int(f.Pos.Line), name: f.Key})
-		for _, p := range f.Value.Fields {
+		for _, p := range f.Value.Map() {
 			c.named = append(c.named, namedCheck{int(p.Pos.Line), f.Key, p.Key})
 		}
 	}
@@ -248,20 +248,20 @@ func flagNames(flags *pflag.FlagSet) string {
 // isPath tells the flags whose values are files: in a configuration they count
 // from its own folder.
 func isPath(key string) bool {
-	return slices.Contains([]string{"checks", "exceptions", "baseline", "kubeconfig", "values"}, key)
+	return slices.Contains([]string{"checks", "exceptions", "baseline", "kubeconfig", "values", "db", "db-key", "vex", "malware", "layer-cache", "registry-auth", "verify-key", "trusted-root", "verify-bundle"}, key)
 }
 
 // texts returns a scalar, or a list of them, as a flag takes it.
 func texts(v *document.Node) ([]string, error) {
-	if v.IsNull() || v.Kind == document.Map {
+	if v.IsNull() || v.Kind() == document.Map {
 		return nil, fmt.Errorf("want a value, or a list of values")
 	}
-	if v.Kind != document.List {
+	if v.Kind() != document.List {
 		return []string{scalarText(v)}, nil
 	}
 	var out []string
-	for _, item := range v.Items {
-		if item.IsNull() || item.Kind == document.Map || item.Kind == document.List {
+	for _, item := range v.List() {
+		if item.IsNull() || item.Kind() == document.Map || item.Kind() == document.List {
 			return nil, fmt.Errorf("line %d: want a list of plain values", item.Pos.Line)
 		}
 		out = append(out, scalarText(item))
@@ -270,8 +270,8 @@ func texts(v *document.Node) ([]string, error) {
 }
 
 func scalarText(v *document.Node) string {
-	if v.Kind == document.String {
-		return v.Text
+	if v.Kind() == document.String {
+		return v.Str()
 	}
 	return fmt.Sprint(v.Value())
 }

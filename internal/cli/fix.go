@@ -41,6 +41,7 @@ need before you apply it. For charts, the value to change is named.`,
 			if err != nil {
 				return err
 			}
+			o.ManifestsOnly = true // what fix changes are objects
 			result, err := repair.Run(cmd.Context(), *o)
 			if err != nil {
 				return err //nolint:wrapcheck // the service says what it was doing
@@ -74,7 +75,7 @@ func showOrWrite(env *Env, r *repair.Result, diff bool) error {
 	}
 	for i := range r.Files {
 		f := &r.Files[i]
-		if err := writeFile(f.Name, 0o644, func(w io.Writer) error {
+		if err := writeFile(f.Name, func(w io.Writer) error {
 			_, err := w.Write(f.After)
 			return err //nolint:wrapcheck // writeFile names the file
 		}); err != nil {

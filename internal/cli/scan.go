@@ -60,7 +60,6 @@ func (s *scanFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.set, "set", nil, "value for Helm charts, as in helm --set (repeatable)")
 	f.StringArrayVar(&s.setString, "set-string", nil, "value for Helm charts that is always a string (repeatable)")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "print nothing but the report")
-	f.Bool("offline", true, "use no network; scanning files and snapshots never does")
 }
 
 // options turns flags and configuration into what the service takes.
@@ -107,18 +106,22 @@ func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Option
 func newScan(env *Env) *cobra.Command {
 	var (
 		s               scanFlags
+		images          imageFlags
 		outputs         []string
 		failOn          string
 		baseline        string
 		allowIncomplete bool
+		probe           bool
 	)
 	cmd := &cobra.Command{
 		Use:   "scan TARGET...",
-		Short: "Find misconfigurations in manifests, charts, kustomizations, clusters and snapshots",
-		Long: `Find misconfigurations in manifests, charts, kustomizations, clusters and snapshots.
+		Short: "Find what is wrong in manifests, charts, images, source trees and clusters",
+		Long: `Find what is wrong in manifests, charts, kustomizations, Dockerfiles, images, source
+trees, clusters and snapshots.
 
 A TARGET is a file or folder, - for standard input, cluster or cluster:CONTEXT
-for a live cluster (read only), or snapshot:FILE.
+for a live cluster (read only), snapshot:FILE, image:REF in a registry, oci:DIR,
+archive:FILE as docker save writes it, rootfs:DIR, or sbom:FILE.
 
 Exit code: 0 nothing at or above --fail-on; 1 findings at or above it; 2 the
 command or the job failed; 3 nothing at or above it, but something could not be
@@ -152,10 +155,19 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			if err != nil {
 				return err
 			}
+			var open *opened
+			if o.Image, open, err = images.options(env); err != nil {
+				return err
+			}
+			defer open.close()
+			o.WorkloadImages, o.Probe = images.images, probe
 			saveMemory(env, targets)
 			result, err := scan.Run(cmd.Context(), *o)
 			if err != nil {
 				return err //nolint:wrapcheck // the service says what it was doing
+			}
+			if asked := len(result.Images) > 0 || result.Dependencies > 0; asked {
+				result.Coverage.Database = open.coverage
 			}
 			known.mark(result, baseline)
 			if err := writeReports(cmd.Context(), env, out, result, o); err != nil {
@@ -166,9 +178,11 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 	}
 	f := cmd.Flags()
 	s.register(f)
+	images.register(f)
 	f.StringArrayVarP(&outputs, "output", "o", []string{"table"}, "FORMAT or FORMAT=FILE: "+strings.Join(report.Formats(), ", ")+" (repeatable)")
 	f.StringVar(&failOn, "fail-on", "high", "exit with 1 on findings at or above this severity: critical, high, medium, low, none")
 	f.StringVar(&baseline, "baseline", "", "a JSON report of an earlier scan: fail only on what is new since")
+	f.BoolVar(&probe, "probe", false, "ask the ports of a live cluster's Services whether they answer without authentication (reads only, tries no password)")
 	f.BoolVar(&allowIncomplete, "allow-incomplete", false, "exit with 0 even if something could not be read or judged")
 	return cmd
 }
@@ -180,15 +194,20 @@ func needTarget(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// saveMemory trades a tenth more time for a tenth less memory where a whole
-// cluster is held: 20,000 workloads should fit in 1 GiB. GOGC overrides it.
+// saveMemory trades time for memory: a tenth of each for images and whole
+// clusters, of which 20,000 workloads should fit in 1 GiB, and less where files
+// are scanned, whose time people wait for. GOGC overrides it.
 func saveMemory(env *Env, targets []string) {
-	whole := func(t string) bool {
-		return t == "cluster" || strings.HasPrefix(t, "cluster:") || strings.HasPrefix(t, "snapshot:")
+	if env.Getenv("GOGC") != "" {
+		return
 	}
-	if env.Getenv("GOGC") == "" && slices.ContainsFunc(targets, whole) {
-		debug.SetGCPercent(50)
+	percent := 50
+	for _, t := range targets {
+		if _, err := os.Stat(t); err == nil || t == "-" {
+			percent = 80
+		}
 	}
+	debug.SetGCPercent(percent)
 }
 
 // verdict turns a report into the exit code.
@@ -254,7 +273,7 @@ func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Resul
 			continue
 		}
 		opts.Color = false
-		if err := writeFile(out.file, 0o644, func(w io.Writer) error {
+		if err := writeFile(out.file, func(w io.Writer) error {
 			return report.Write(w, out.format, r.Report, opts)
 		}); err != nil {
 			return err
@@ -263,10 +282,20 @@ func writeReports(ctx context.Context, env *Env, outputs []output, r *scan.Resul
 	return nil
 }
 
+// writeTo writes to a file, or to standard output where it is named - or not at
+// all.
+func writeTo(env *Env, file string, write func(io.Writer) error) error {
+	if file == "" || file == "-" {
+		return write(env.Stdout)
+	}
+	return writeFile(file, write)
+}
+
 // writeFile writes a file whole or not at all. An existing file keeps its mode;
-// a new one gets the given one. What is no regular file (a pipe, /dev/stdout) is
+// everybody may read a new one. What is no regular file (a pipe, /dev/stdout) is
 // written to as it is.
-func writeFile(name string, mode fs.FileMode, write func(io.Writer) error) error {
+func writeFile(name string, write func(io.Writer) error) error {
+	mode := fs.FileMode(0o644)
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}

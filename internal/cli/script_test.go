@@ -51,6 +51,11 @@ func TestScripts(t *testing.T) {
 				return fmt.Errorf("finding the example shop: %w", err)
 			}
 			env.Setenv("SHOP", shop)
+			db, err := filepath.Abs("../../examples/db/seawall.db")
+			if err != nil {
+				return fmt.Errorf("finding the example database: %w", err)
+			}
+			env.Setenv("DB", db)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

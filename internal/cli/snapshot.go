@@ -11,6 +11,7 @@ import (
 
 func newSnapshot(env *Env) *cobra.Command {
 	var file, kubeconfig, kubeContext, namespace string
+	var probe bool
 	cmd := &cobra.Command{
 		Use:   "snapshot",
 		Short: "Write a cluster's state to a file that every command reads like the cluster",
@@ -28,8 +29,10 @@ in the file, and again by every command that reads it.`,
 			}
 			var o kube.ReadOptions
 			o.Namespace = namespace
+			var asked kube.ProbeOptions
 			if env.StderrTerminal {
 				show := progress(env.Stderr)
+				asked.Progress = func(done, total int) { show("asking services", done, total) }
 				o.Progress = func(p kube.Progress) {
 					show(fmt.Sprintf("reading %s, %d objects", p.Resource, p.Objects), p.Done, p.Total)
 				}
@@ -37,6 +40,9 @@ in the file, and again by every command that reads it.`,
 			snap, err := client.Read(cmd.Context(), o)
 			if err != nil {
 				return err //nolint:wrapcheck // it says what to do
+			}
+			if probe {
+				snap = client.Probe(cmd.Context(), snap, asked)
 			}
 			meta := snapshotfile.Meta{Seawall: Version(), Time: env.Now().UTC()}
 			if err := snapshotfile.WriteFile(file, snap, meta); err != nil {
@@ -57,5 +63,6 @@ in the file, and again by every command that reads it.`,
 	f.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then the pod's own account)")
 	f.StringVar(&kubeContext, "context", "", "context of the kubeconfig")
 	f.StringVarP(&namespace, "namespace", "n", "", "only this namespace, beside what belongs to none")
+	f.BoolVar(&probe, "probe", false, "ask the ports of Services whether they answer without authentication, and keep what came of it")
 	return cmd
 }
