@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"seawall.io/seawall"
 	snapshot "seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/rbac"
 )
@@ -26,8 +27,11 @@ func TestDefaultRoles(t *testing.T) {
 			}
 			meta := item.Get("metadata")
 			objects = append(objects, &snapshot.Object{
-				APIVersion: "rbac.authorization.k8s.io/v1", Kind: kind,
-				Namespace: meta.Get("namespace").Str(), Name: meta.Get("name").Str(), Root: item,
+				Object: &seawall.Object{
+					APIVersion: "rbac.authorization.k8s.io/v1", Kind: kind,
+					Namespace: meta.Get("namespace").Str(), Name: meta.Get("name").Str(),
+				},
+				Root: item,
 			})
 		}
 	}

@@ -277,9 +277,9 @@ func newJudge(t *testing.T, a *api, c *policyCase) *judge {
 	j := &judge{set: set, id: rules[0].ID}
 	for _, item := range a.get(t, "/api/v1/namespaces").Get("items").List() {
 		root := document.FromValue(item.Value())
-		root.Fields = append(root.Fields,
+		root = document.NewMap(root.Pos, append(root.Map(),
 			document.Field{Key: "apiVersion", Value: document.FromValue("v1")},
-			document.Field{Key: "kind", Value: document.FromValue("Namespace")})
+			document.Field{Key: "kind", Value: document.FromValue("Namespace")}))
 		o, ok := snapshot.New(root)
 		if !ok {
 			t.Fatalf("no namespace: %s", root.AppendJSON(nil))
@@ -380,18 +380,25 @@ func each(n *document.Node, path string, f func(path string)) {
 
 // without copies a tree but for one value.
 func without(n *document.Node, drop, path string) *document.Node {
-	out := *n
-	out.Fields, out.Items = nil, nil
-	for _, f := range n.Fields {
-		if p := document.Key(path, f.Key); p != drop {
-			f.Value = without(f.Value, drop, p)
-			out.Fields = append(out.Fields, f)
+	switch n.Kind() {
+	case document.Map:
+		var out []document.Field
+		for _, f := range n.Map() {
+			if p := document.Key(path, f.Key); p != drop {
+				f.Value = without(f.Value, drop, p)
+				out = append(out, f)
+			}
 		}
-	}
-	for i, item := range n.Items {
-		if p := document.Index(path, i); p != drop {
-			out.Items = append(out.Items, without(item, drop, p))
+		return document.NewMap(n.Pos, out)
+	case document.List:
+		var out []*document.Node
+		for i, item := range n.List() {
+			if p := document.Index(path, i); p != drop {
+				out = append(out, without(item, drop, p))
+			}
 		}
+		return document.NewList(n.Pos, out)
+	default:
+		return n
 	}
-	return &out
 }

@@ -1,0 +1,3 @@
+// Package dockerfile holds Seawall's reader of Dockerfiles to BuildKit's. It has
+// tests only.
+package dockerfile
