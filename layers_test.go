@@ -22,6 +22,7 @@ var (
 	engines = []string{
 		"document", "cluster", "redact", "credential", "secret", "patch", "rbac", "netpol", "check", "vap", "exception",
 		"dockerfile", "inventory", "version", "vuln", "sbom", "image", "slim",
+		"reach", "netgen", "attack", "isolation",
 	}
 	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature"}
 	services = []string{"scan", "repair", "imagescan", "slimming"}
