@@ -18,8 +18,6 @@ import (
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/exception"
-	"seawall.io/seawall/internal/helm"
-	"seawall.io/seawall/internal/kube"
 	"seawall.io/seawall/internal/report"
 	"seawall.io/seawall/internal/scan"
 )
@@ -27,50 +25,32 @@ import (
 // scanFlags are the flags that choose what is scanned and by which checks; scan
 // and fix share them.
 type scanFlags struct {
+	targetFlags
 	severity   string
 	frameworks []string
 	checks     []string // --check
 	checkDirs  []string // --checks
 	exceptions string
 	namespace  string
-	kubeconfig string
-	context    string
-	allContext bool
 	pssVersion string
-	exclude    []string
-	values     []string
-	set        []string
-	setString  []string
-	quiet      bool
 }
 
 func (s *scanFlags) register(f *pflag.FlagSet) {
+	s.targetFlags.register(f)
 	f.StringVar(&s.severity, "severity", "low", "leave out checks below this severity: critical, high, medium, low")
 	f.StringSliceVar(&s.frameworks, "framework", nil, "judge by this framework only (repeatable); `seawall frameworks` lists them")
 	f.StringSliceVar(&s.checks, "check", nil, "run only checks with this name, in which * stands for anything (repeatable)")
 	f.StringSliceVar(&s.checkDirs, "checks", nil, "a folder of your own checks and ValidatingAdmissionPolicies (repeatable)")
 	f.StringVar(&s.exceptions, "exceptions", "", "a file of accepted findings")
 	f.StringVarP(&s.namespace, "namespace", "n", "", "examine this namespace only")
-	f.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file for cluster targets (default: $KUBECONFIG, then ~/.kube/config)")
-	f.StringVar(&s.context, "context", "", "context of the kubeconfig for cluster targets")
-	f.BoolVar(&s.allContext, "all-contexts", false, "scan the clusters of all contexts of the kubeconfig")
 	f.StringVar(&s.pssVersion, "pss-version", "", "Kubernetes version to judge for, such as v1.34 (default: the cluster's own, or the newest known)")
-	f.StringSliceVar(&s.exclude, "exclude", nil, "leave out files and folders whose path matches, such as testdata or deploy/*.yaml (repeatable)")
-	f.StringSliceVarP(&s.values, "values", "f", nil, "values file for Helm charts (repeatable)")
-	f.StringArrayVar(&s.set, "set", nil, "value for Helm charts, as in helm --set (repeatable)")
-	f.StringArrayVar(&s.setString, "set-string", nil, "value for Helm charts that is always a string (repeatable)")
-	f.BoolVarP(&s.quiet, "quiet", "q", false, "print nothing but the report")
 }
 
 // options turns flags and configuration into what the service takes.
 func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Options, error) {
-	o := &scan.Options{
-		Version: Version(), Targets: targets, Stdin: env.Stdin,
-		Params: c.params, Today: env.Now().UTC().Format("2006-01-02"),
-		Namespace: s.namespace, AllContexts: s.allContext, Exclude: s.exclude,
-		Kube: kube.Options{Kubeconfig: s.kubeconfig, Context: s.context, Version: Version()},
-		Helm: helm.Options{Values: s.values, Set: s.set, SetString: s.setString, Namespace: s.namespace},
-	}
+	o := s.target(env, targets)
+	o.Params, o.Today = c.params, env.Now().UTC().Format("2006-01-02")
+	o.Namespace, o.Helm.Namespace = s.namespace, s.namespace
 	var err error
 	if o.Choice.Severity, err = seawall.ParseSeverity(s.severity); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.origin("severity"), err)
@@ -96,9 +76,6 @@ func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Option
 		if o.Exceptions, err = exception.ParseList(filepath.ToSlash(s.exceptions), text); err != nil {
 			return nil, err //nolint:wrapcheck // it names the file and the line
 		}
-	}
-	if env.StderrTerminal && !s.quiet {
-		o.Progress = progress(env.Stderr)
 	}
 	return o, nil
 }

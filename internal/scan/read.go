@@ -23,6 +23,34 @@ import (
 	"seawall.io/seawall/internal/snapshotfile"
 )
 
+// Reading is what targets hold, unjudged.
+type Reading struct {
+	// Snapshots are the clusters, and last the files of all targets together, if
+	// there are any.
+	Snapshots []*cluster.Snapshot
+	// Coverage and Warnings say what they do in a report.
+	Coverage seawall.Coverage
+	Warnings []string
+}
+
+// Read reads targets for questions other than what is wrong: of the options it
+// takes those on targets. Source files and images beside manifests are left
+// alone.
+func Read(ctx context.Context, o Options) (*Reading, error) {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	o.ManifestsOnly = true
+	snaps, _, report, err := read(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	if len(snaps) == 0 && len(report.Coverage.Incomplete) == 0 {
+		return nil, fmt.Errorf("%w: no Kubernetes object in %s", ErrNothing, strings.Join(o.Targets, ", "))
+	}
+	return &Reading{Snapshots: snaps, Coverage: report.Coverage, Warnings: report.Warnings}, nil
+}
+
 // read reads all targets: the files of all of them together as one snapshot,
 // each cluster as one of its own.
 func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *reader, *seawall.Report, error) {
