@@ -152,6 +152,19 @@ func (s Selector) Equalities() map[string]string {
 	return out
 }
 
+// Only returns the part of a selector that asks for keys which keep accepts, and
+// whether that is all of it. An object that the part does not select, the whole
+// does not either.
+func (s Selector) Only(keep func(key string) bool) (part Selector, whole bool) {
+	part = Selector{something: s.something}
+	for _, r := range s.requirements {
+		if keep(r.key) {
+			part.requirements = append(part.requirements, r)
+		}
+	}
+	return part, len(part.requirements) == len(s.requirements)
+}
+
 func (r *requirement) matches(labels *document.Node) bool {
 	v := labels.Get(r.key)
 	switch r.op {

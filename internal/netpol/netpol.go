@@ -1,10 +1,10 @@
-// Package netpol knows which pods the network policies of a cluster select, and
-// in which directions they isolate them. It reads NetworkPolicy, Cilium's own
-// policies, and the policies of the cluster's administrator
-// (ClusterNetworkPolicy and, before it, AdminNetworkPolicy and
-// BaselineAdminNetworkPolicy). Of the policies of Calico and Antrea it knows
-// only in which namespaces they hold; it does not say that a network plugin
-// enforces any of them.
+// Package netpol reads network policies: which pods they select, in which
+// directions they isolate them, and their rules. It reads NetworkPolicy and the
+// policies of the cluster's administrator (ClusterNetworkPolicy and, before it,
+// AdminNetworkPolicy and BaselineAdminNetworkPolicy) wholly, of Cilium's own
+// policies the selectors, and of those of Calico and Antrea only in which
+// namespaces they hold. What follows from the rules is for package reach to say;
+// whether a network plugin enforces any of them is not known here.
 package netpol
 
 import (
@@ -39,6 +39,12 @@ type Policy struct {
 	Err error
 
 	isolates [2]bool
+	tier     Tier
+	priority int
+	rules    [2][]Rule
+	faults   []Fault
+	// badTypes says that policyTypes name what is no direction.
+	badTypes bool
 	// namespace is the only one that the policy holds in; empty for policies of
 	// the whole cluster.
 	namespace  string

@@ -31,9 +31,9 @@ func read(o *cluster.Object) []*Policy {
 	case "projectcalico.org", "crd.projectcalico.org", "crd.antrea.io":
 		switch o.Kind {
 		case "NetworkPolicy":
-			return []*Policy{{Object: o, Path: "spec", namespace: orDefault(o.Namespace), unread: true, isolates: [2]bool{true, true}}}
+			return []*Policy{{Object: o, Path: "spec", namespace: orDefault(o.Namespace), tier: NetworkTier, unread: true, isolates: [2]bool{true, true}}}
 		case "GlobalNetworkPolicy", "ClusterNetworkPolicy":
-			return []*Policy{{Object: o, Path: "spec", unread: true, isolates: [2]bool{true, true}}}
+			return []*Policy{{Object: o, Path: "spec", tier: NetworkTier, unread: true, isolates: [2]bool{true, true}}}
 		}
 	}
 	return nil
@@ -69,8 +69,11 @@ func Directions(o *cluster.Object) [2]bool {
 // readNetworkPolicy reads the API's own. An absent podSelector is the empty
 // one: the field is a struct there, and selects every pod.
 func readNetworkPolicy(o *cluster.Object) *Policy {
-	p := &Policy{Object: o, Path: "spec", namespace: orDefault(o.Namespace), isolates: Directions(o)}
-	p.pods, p.Err = selectorOrAll(o.Root.At("spec", "podSelector"))
+	p := &Policy{Object: o, Path: "spec", namespace: orDefault(o.Namespace), isolates: Directions(o), tier: NetworkTier}
+	spec := o.Root.Get("spec")
+	p.pods, p.Err = selectorOrAll(spec.Get("podSelector"))
+	p.selector(spec.Get("podSelector"), "spec.podSelector", true)
+	p.readRules(spec)
 	return p
 }
 
@@ -95,6 +98,7 @@ func readAdminPolicy(o *cluster.Object) *Policy {
 	}
 	p.isolates[Ingress] = deniesAll(o.Root.At("spec", "ingress"), "from")
 	p.isolates[Egress] = deniesAll(o.Root.At("spec", "egress"), "to")
+	p.readAdminRules(o.Root.Get("spec"))
 	return p
 }
 
@@ -132,7 +136,7 @@ func readCilium(o *cluster.Object) []*Policy {
 		if selector == nil {
 			return // of nodes
 		}
-		p := &Policy{Object: o, Path: path, cilium: true}
+		p := &Policy{Object: o, Path: path, tier: NetworkTier, cilium: true}
 		if o.Kind == "CiliumNetworkPolicy" {
 			p.namespace = orDefault(o.Namespace)
 		}
