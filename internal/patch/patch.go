@@ -170,3 +170,16 @@ func (s *stream) verifyDoc(i int, after *document.Doc) error {
 	}
 	return nil
 }
+
+// Node returns what an object is after operations, without regard to any text.
+// The result has no positions.
+func Node(root *document.Node, ops []seawall.PatchOp) (*document.Node, error) {
+	value := root.Value()
+	for _, op := range ops {
+		var err error
+		if value, err = reference(value, op); err != nil {
+			return nil, err
+		}
+	}
+	return document.FromValue(value), nil
+}

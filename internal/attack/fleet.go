@@ -1,0 +1,4 @@
+package attack
+
+// fleet adds the steps from one cluster to another.
+func fleet(*Graph) {}

@@ -1,0 +1,65 @@
+package attack
+
+import (
+	"slices"
+
+	"seawall.io/seawall/internal/cluster"
+)
+
+// workloads adds what runs: each template of pods is one vertex, since an
+// attacker who is in one of its pods holds what all of them hold.
+func (b *builder) workloads() {
+	templates := b.snap.Templates()
+	for i := range templates {
+		t := &templates[i]
+		v := b.workload(t)
+		b.always(mountedToken, v, b.account(t.Namespace(), t.ServiceAccount()))
+	}
+}
+
+// workload is the vertex of a template.
+func (b *builder) workload(t *cluster.PodTemplate) int32 {
+	v := b.vertex(Workload, t.Namespace(), t.Object.Kind+"/"+t.Object.Name)
+	b.g.Vertices[v].Object = t.Object
+	b.g.Vertices[v].System = slices.Contains(systemNamespaces, t.Namespace())
+	return v
+}
+
+// namespaces are all that objects stand in, sorted.
+func (b *builder) namespaces() []string {
+	return cluster.Derive(b.snap, namespacesKey{}, func() []string {
+		seen := map[string]bool{}
+		for _, o := range b.snap.Objects {
+			if o.Namespace != "" {
+				seen[o.Namespace] = true
+			}
+			if o.Kind == "Namespace" && o.Group() == "" {
+				seen[o.Name] = true
+			}
+		}
+		for _, t := range b.snap.Templates() {
+			seen[t.Namespace()] = true
+		}
+		out := make([]string, 0, len(seen))
+		for ns := range seen {
+			out = append(out, ns)
+		}
+		slices.Sort(out)
+		return out
+	})
+}
+
+type namespacesKey struct{}
+
+// accountsIn are the service accounts of a namespace that are vertices.
+func (b *builder) accountsIn(ns string) []int32 {
+	if b.accounts == nil {
+		b.accounts = map[string][]int32{}
+		for i := range b.g.Vertices {
+			if v := &b.g.Vertices[i]; v.Kind == ServiceAccount && v.Cluster == b.cluster {
+				b.accounts[v.Namespace] = append(b.accounts[v.Namespace], int32(i)) //nolint:gosec // an index
+			}
+		}
+	}
+	return b.accounts[ns]
+}
