@@ -38,7 +38,7 @@ func Finds(s *cluster.Snapshot, namespace string, sel cluster.Selector) Answer {
 		return No
 	}
 	for key := range sel.Equalities() {
-		if isGenerated(key) {
+		if IsGenerated(key) {
 			return Unknown
 		}
 	}
@@ -48,8 +48,9 @@ func Finds(s *cluster.Snapshot, namespace string, sel cluster.Selector) Answer {
 	return No
 }
 
-// isGenerated says that controllers give a label, which is in no template.
-func isGenerated(key string) bool {
+// IsGenerated says that controllers of Kubernetes give pods a label, which is
+// then in no template.
+func IsGenerated(key string) bool {
 	switch key {
 	case "job-name", "controller-uid", "pod-template-hash", "pod-template-generation", "controller-revision-hash":
 		return true

@@ -33,11 +33,11 @@ func (m *Model) KnowsNamespace(namespace string) bool {
 func (m *Model) MatchesPods(sel cluster.Selector, t *cluster.PodTemplate) Answer {
 	labels := t.Root.At("metadata", "labels")
 	if t.Object.Kind == "StatefulSet" && !sel.MatchesPods(t) {
-		if part, _ := sel.Only(func(key string) bool { return !givenBy(t.Object, key) || isMember(key) }); !part.MatchesPods(t) {
+		if part, _ := sel.Only(func(key string) bool { return !GivenBy(t.Object, key) || isMember(key) }); !part.MatchesPods(t) {
 			return No
 		}
 	}
-	return m.partly(sel, labels, func(key string) bool { return labels.Get(key) != nil || !givenBy(t.Object, key) })
+	return m.partly(sel, labels, func(key string) bool { return labels.Get(key) != nil || !GivenBy(t.Object, key) })
 }
 
 func isMember(key string) bool {
@@ -58,7 +58,7 @@ func (m *Model) Applies(p *Policy, t *cluster.PodTemplate) Answer {
 		labels := m.ciliumLabels(t)
 		return m.partly(p.pods, labels, func(key string) bool {
 			ofNamespace := strings.HasPrefix(key, ciliumNamespaceLabels) && key != ciliumNamespaceLabels+nameLabel
-			return labels.Get(key) != nil || !givenBy(t.Object, key) && (!ofNamespace || m.KnowsNamespace(ns))
+			return labels.Get(key) != nil || !GivenBy(t.Object, key) && (!ofNamespace || m.KnowsNamespace(ns))
 		})
 	}
 	out := Yes
@@ -93,10 +93,10 @@ func answer(yes bool) Answer {
 	return No
 }
 
-// givenBy says whether the pods of an object may carry a label that is not in
+// GivenBy says whether the pods of an object may carry a label that is not in
 // its template: one that the controller of its kind adds, or any where the
 // controller is somebody's operator.
-func givenBy(o *cluster.Object, key string) bool {
+func GivenBy(o *cluster.Object, key string) bool {
 	switch o.Kind {
 	case "Pod", "ReplicationController", "PodTemplate":
 		return false

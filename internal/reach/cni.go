@@ -145,4 +145,6 @@ func refine(c *CNI, s *cluster.Snapshot, o *cluster.Object) {
 	}
 }
 
-func hasWord(n *document.Node, word string) bool { return slices.Contains(strings.Fields(n.Str()), word) }
+func hasWord(n *document.Node, word string) bool {
+	return slices.Contains(strings.Fields(n.Str()), word)
+}

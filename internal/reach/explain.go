@@ -1,0 +1,190 @@
+package reach
+
+import (
+	"fmt"
+	"slices"
+
+	"seawall.io/seawall/internal/netpol"
+)
+
+// explanation gathers what decides about one port, in the order in which the
+// tiers are asked.
+type explanation struct {
+	m       *Model
+	profile *profile
+	other   *endpoint
+	q       question
+	place   uint32
+	reasons []Reason
+}
+
+// explain says why a profile gives its answer.
+func (m *Model) explain(p *profile, other *endpoint, port Port) []Reason {
+	x := &explanation{m: m, profile: p, other: other, q: m.about(other), place: port.place()}
+	if p.direction == netpol.Ingress {
+		x.q.named = p.ports
+	}
+	switch {
+	case m.unlisted != "":
+		x.say(nil, "", "%s could not be listed: others than those that were read may decide", m.unlisted)
+		return x.reasons
+	case len(p.foreign) > 0:
+		for _, a := range p.foreign {
+			x.say(a.Policy, a.Path, "is in a language whose rules Seawall does not read, so that it may allow or deny this")
+		}
+		return x.reasons
+	}
+	if !x.admin(netpol.AdminTier) && !x.network() && !x.admin(netpol.BaselineTier) {
+		if len(x.reasons) == 0 {
+			x.say(nil, "", "no policy isolates the pods, so that everything is allowed")
+		} else {
+			x.say(nil, "", "otherwise no policy isolates the pods, so that everything is allowed")
+		}
+	}
+	if x.q.node && p.direction == netpol.Ingress && m.judge(p, x.q).at(x.place) == Depends {
+		x.say(nil, "", "a pod's own node always reaches it; whether other nodes do depends on the network plugin")
+	}
+	if m.cni.Note != "" && len(x.reasons) > 0 && len(p.tiers[netpol.NetworkTier]) > 0 {
+		x.say(nil, "", "%s", m.cni.Note)
+	}
+	return x.reasons
+}
+
+func (x *explanation) say(p *netpol.Policy, path, format string, args ...any) {
+	x.reasons = append(x.reasons, Reason{Direction: x.profile.direction, Policy: p, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// faults says why a policy cannot be relied on.
+func (x *explanation) faults(a applied) {
+	for _, f := range a.Faults() {
+		x.say(a.Policy, f.Path, "would be refused by the API server, so that what holds in its place is not known: %s: %v", f.Path, f.Err)
+	}
+}
+
+// doubt says why a rule matches for sure or not: "" or " if it matches: ...".
+func (x *explanation) doubt(a applied, r *rule) string {
+	out := ""
+	for _, mt := range r.peers {
+		if answer := x.q.match(mt); answer == Depends || answer == Unknown {
+			out = " if it matches: " + x.m.why(mt, x.other, answer)
+		} else if answer == Allowed {
+			out = ""
+			break
+		}
+	}
+	if out == "" && a.answer != Allowed {
+		out = " if it holds for the pods: the labels that it asks for are not known"
+	}
+	return out
+}
+
+// present says of policies that the plugin does not enforce them. It returns
+// false where they are enforced.
+func (x *explanation) ineffective(list []applied, tier netpol.Tier) bool {
+	enforced := x.m.enforces(x.profile, tier)
+	if enforced == Allowed || len(list) == 0 {
+		return false
+	}
+	for _, a := range list {
+		switch {
+		case x.m.cni.Enforces == Denied:
+			x.say(a.Policy, a.Path, "is present, not enforced: %s enforces no policies", x.m.cni.Name)
+		case tier != netpol.NetworkTier && enforced == Denied:
+			x.say(a.Policy, a.Path, "is present, not enforced: %s knows no %s", x.m.cni.Name, a.Object.Kind)
+		case tier != netpol.NetworkTier:
+			x.say(a.Policy, a.Path, "is enforced by some versions of %s only", x.m.cni.Name)
+		case enforced == Denied:
+			x.say(a.Policy, a.Path, "is present, not enforced: the pods are on the host's network")
+		default:
+			x.say(a.Policy, a.Path, "may be without effect: the pods are on the host's network, which the API leaves to the network plugin")
+		}
+	}
+	return enforced == Denied
+}
+
+// admin explains a tier of the administrator. It returns true where the tier
+// decides for sure.
+func (x *explanation) admin(tier netpol.Tier) bool {
+	list := x.profile.tiers[tier]
+	if x.ineffective(list, tier) {
+		return false
+	}
+	sure := x.m.enforces(x.profile, tier) == Allowed
+	for i, a := range list {
+		if len(a.Faults()) > 0 {
+			x.faults(a)
+			return true
+		}
+		r, on := x.first(a)
+		if r == nil {
+			continue
+		}
+		shared := slices.ContainsFunc(list, func(o applied) bool { return o.policy != a.policy && o.Priority() == a.Priority() && x.hits(o) })
+		verb := map[netpol.Action]string{netpol.Allow: "allows it", netpol.Deny: "denies it", netpol.Pass: "leaves it to the next tier"}[r.Action]
+		text := fmt.Sprintf("%s by %s (%s tier, priority %d)%s", verb, r.Path, tier, a.Priority(), x.doubt(a, r))
+		if r.FailClosed != "" {
+			text += ": a kind of peer that is not known, at " + r.FailClosed
+		}
+		if shared {
+			text += "; another policy of that priority matches too, and which of them decides is undefined"
+		}
+		x.say(a.Policy, r.Path, "%s", text)
+		last := !slices.ContainsFunc(list[i+1:], func(o applied) bool { return o.Priority() == a.Priority() })
+		if on == Allowed && a.answer == Allowed && sure && (!shared || last) {
+			return r.Action != netpol.Pass
+		}
+	}
+	return false
+}
+
+// first returns the first rule of a policy that matches, or may.
+func (x *explanation) first(a applied) (*rule, Answer) {
+	for _, r := range a.rules[x.profile.direction] {
+		if on := x.m.matches(r, x.q).at(x.place); on != Denied {
+			return r, on
+		}
+	}
+	return nil, Denied
+}
+
+func (x *explanation) hits(a applied) bool {
+	r, _ := x.first(a)
+	return r != nil
+}
+
+// network explains the NetworkPolicies. It returns true where they decide.
+func (x *explanation) network() bool {
+	list := x.profile.tiers[netpol.NetworkTier]
+	if x.ineffective(list, netpol.NetworkTier) {
+		return false
+	}
+	allowed, doubtful := false, false
+	for _, a := range list {
+		x.faults(a)
+		doubtful = doubtful || len(a.Faults()) > 0
+		for _, r := range a.rules[x.profile.direction] {
+			on := x.m.matches(r, x.q).at(x.place).and(a.answer)
+			if on == Denied || len(a.Faults()) > 0 {
+				continue
+			}
+			x.say(a.Policy, r.Path, "allows it by %s%s", r.Path, x.doubt(a, r))
+			allowed, doubtful = allowed || on == Allowed, doubtful || on != Allowed
+		}
+	}
+	isolated := Denied
+	for _, a := range list {
+		isolated = isolated.or(a.answer)
+	}
+	if !allowed {
+		for _, a := range list {
+			switch {
+			case len(a.Faults()) > 0:
+			case doubtful:
+				x.say(a.Policy, a.Path, "isolates the pods, and no other rule of it allows this")
+			default:
+				x.say(a.Policy, a.Path, "isolates the pods, and none of its rules allows this")
+			}
+		}
+	}
+	return isolated == Allowed && x.m.enforces(x.profile, netpol.NetworkTier) == Allowed
+}

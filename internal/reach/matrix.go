@@ -1,0 +1,179 @@
+package reach
+
+import (
+	"slices"
+
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/netpol"
+)
+
+// Class is the pods that no policy tells apart: whatever one of them reaches, the
+// others do, and by whatever one is reached, the others are.
+type Class struct {
+	ID        int
+	Templates []*cluster.PodTemplate
+}
+
+// Classes returns the classes of the snapshot's Templates, in reading order of
+// their first members. A class is number ID of them.
+func (m *Model) Classes() []Class {
+	out := make([]Class, len(m.classes))
+	for i, c := range m.classes {
+		out[i].ID = i
+		for _, p := range c.pods {
+			out[i].Templates = append(out[i].Templates, p.template)
+		}
+	}
+	return out
+}
+
+// Class returns the number of the class of a template; ok is false for one that
+// is not among the snapshot's Templates.
+func (m *Model) Class(t *cluster.PodTemplate) (id int, ok bool) {
+	if p := m.byPlace[place{t.Object, t.SpecPath}]; p != nil {
+		return p.class.id, true
+	}
+	return 0, false
+}
+
+// Matrix answers for all pairs of classes.
+type Matrix struct {
+	m *Model
+	// ingress are the profiles of the classes, and which of them each class has.
+	ingress []*profile
+	of      []int
+}
+
+// Matrix returns the matrix of all pods. It holds no pair: Row makes a row from
+// the profiles of the classes, so that a cluster of any size fits into memory.
+// It is for one goroutine.
+func (m *Model) Matrix() *Matrix {
+	x := &Matrix{m: m, of: make([]int, len(m.classes))}
+	at := map[*profile]int{}
+	for i, c := range m.classes {
+		p := c.profiles[netpol.Ingress]
+		j, known := at[p]
+		if !known {
+			j = len(x.ingress)
+			at[p] = j
+			x.ingress = append(x.ingress, p)
+		}
+		x.of[i] = j
+	}
+	return x
+}
+
+// Row returns to which ports of each class the pods of one can connect, in the
+// order of Classes. Equal Ports are the same. What a pod of the class may do to
+// itself is not in it.
+func (x *Matrix) Row(from int) []*Ports {
+	m := x.m
+	ingress := make([]*Ports, len(x.ingress))
+	for i, p := range x.ingress {
+		ingress[i] = of(m.parts(p), from)
+	}
+	out := make([]*Ports, len(m.classes))
+	for _, part := range m.parts(m.classes[from].profiles[netpol.Egress]) {
+		both := make([]*Ports, len(ingress))
+		part.set.each(func(to int) {
+			i := x.of[to]
+			if both[i] == nil {
+				both[i] = m.both(part.ports, ingress[i])
+			}
+			out[to] = both[i]
+		})
+	}
+	return out
+}
+
+// Fold puts classes together that reach and are reached alike, and returns these
+// sets, and what each reaches of each. Sets and cells are in the order of their
+// first classes.
+func (x *Matrix) Fold() (sets [][]int, cells [][]*Ports) {
+	n := len(x.m.classes)
+	rows := make([][]*Ports, n)
+	ids := map[*Ports]uint32{}
+	for i := range rows {
+		rows[i] = x.Row(i)
+	}
+	id := func(p *Ports) uint32 {
+		if _, known := ids[p]; !known {
+			ids[p] = uint32(len(ids)) //nolint:gosec // as many as Ports
+		}
+		return ids[p]
+	}
+	at := map[string]int{}
+	for i := range n {
+		var key []byte
+		for j := range n {
+			a, b := id(rows[i][j]), id(rows[j][i])
+			key = append(key, byte(a), byte(a>>8), byte(a>>16), byte(b), byte(b>>8), byte(b>>16))
+		}
+		s, known := at[string(key)]
+		if !known {
+			s = len(sets)
+			at[string(key)] = s
+			sets = append(sets, nil)
+		}
+		sets[s] = append(sets[s], i)
+	}
+	for _, a := range sets {
+		row := make([]*Ports, len(sets))
+		for j, b := range sets {
+			row[j] = rows[a[0]][b[0]]
+		}
+		cells = append(cells, row)
+	}
+	return sets, cells
+}
+
+// Problems are what makes answers uncertain, wherever it is: policies with
+// faults, policies in languages that are not read, policies of the administrator
+// of equal priority that hold for the same pods, policies that were not listed.
+func (m *Model) Problems() []Reason {
+	var out []Reason
+	if m.unlisted != "" {
+		out = append(out, Reason{Text: m.unlisted + " could not be listed: every answer may be another"})
+	}
+	for _, p := range m.compiled {
+		for _, f := range p.Faults() {
+			out = append(out, Reason{Policy: p.Policy, Path: f.Path, Text: f.Path + ": " + f.Err.Error()})
+		}
+		switch {
+		case !p.Understood() && p.Err != nil:
+			out = append(out, Reason{Policy: p.Policy, Path: p.Path, Text: "its selector cannot be read: " + p.Err.Error()})
+		case !p.Understood() && m.speaks(p):
+			out = append(out, Reason{Policy: p.Policy, Path: p.Path, Text: "its rules are not read: answers for its pods are unknown"})
+		}
+	}
+	type equal struct {
+		tier     netpol.Tier
+		priority int
+	}
+	told := map[*policy]bool{}
+	for _, c := range m.classes {
+		for _, p := range c.profiles {
+			for _, list := range p.tiers {
+				first := map[equal]*policy{}
+				for _, a := range list {
+					at := equal{a.Tier(), a.Priority()}
+					switch {
+					case a.Tier() == netpol.NetworkTier:
+					case first[at] == nil:
+						first[at] = a.policy
+					case !told[a.policy]:
+						told[a.policy] = true
+						out = append(out, Reason{Policy: a.Policy, Path: "spec.priority", Text: "has the priority of " + policyName(first[at].Policy) +
+							", and both hold for some pods: where both match, which decides is undefined"})
+					}
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Reason) int { return m.order(a.Policy) - m.order(b.Policy) })
+	return out
+}
+
+func (m *Model) order(p *netpol.Policy) int {
+	return slices.IndexFunc(m.compiled, func(c *policy) bool { return c.Policy == p })
+}
