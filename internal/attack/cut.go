@@ -1,158 +1,347 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
-	"math"
 	"slices"
 )
 
 // Cut is what must change so that no path leads from some vertices to others.
 type Cut struct {
-	// Changes are indexes of Graph.Changes, of the least cost together that will
-	// do.
+	// Changes are indexes of Graph.Changes.
 	Changes []int
 	// Fixed are steps that would have to go too, and that no change of an object
 	// removes: what they rest on must be decided by people.
 	Fixed []Hop
 	// Cost is that of all changes.
 	Cost int
+	// Least says that no other changes of the graph do it for a lower cost. It is
+	// false where the search for better ones was broken off.
+	Least bool
 }
 
-// fixed is the capacity of a step without a change: more than all changes cost.
-const fixed = int64(1) << 40
+// cutWork bounds the search for a cheaper cut, in edges looked at: some tenths of
+// a second.
+const cutWork = 30_000_000
 
-// Cut returns the changes of least cost that leave no path, by a minimum cut.
-// Each change is a gate that several edges go through, so that it is paid once.
+// Cut returns the changes of least cost that leave no path. To find the least is
+// hard in general, since one change may remove steps in many places (minimum cut
+// with labels, NP-hard): a minimum cut in which each change is a gate that all of
+// its steps go through is never too little, and most often the least; a search
+// that is bounded from below by paths without a change in common then proves that
+// or finds better.
 func (g *Graph) Cut(entries, goals []int) Cut {
-	ahead, behind := g.search(from(entries), false, nil), g.search(from(goals), true, nil)
-	f := flow{vertices: make([]int32, len(g.Vertices)), gates: map[int]int32{}}
-	for i := range f.vertices {
-		f.vertices[i] = -1
+	w := g.web(entries, goals)
+	cut := Cut{Fixed: w.fixed()}
+	for _, h := range cut.Fixed {
+		w.aside[h] = true
 	}
-	source, sink := f.vertex(), f.vertex()
-	at := func(v int32) int32 {
-		if f.vertices[v] < 0 {
-			f.vertices[v] = f.vertex()
-		}
-		return f.vertices[v]
-	}
-	isGoal := make(map[int]bool, len(goals))
-	for _, v := range goals {
-		isGoal[v] = true
-		f.pipe(at(int32(v)), sink, math.MaxInt64/4, -1) //nolint:gosec // an index
-	}
-	for _, v := range entries {
-		if !isGoal[v] {
-			f.pipe(source, at(int32(v)), math.MaxInt64/4, -1) //nolint:gosec // an index
-		}
-	}
-	hops := make([]int32, 0, 1024) // edges that are pipes of their own
-	for i, e := range g.edges {
-		if !ahead.reach(e.from) || !behind.reach(e.to) || isGoal[int(e.from)] {
-			continue
-		}
-		last := at(e.from)
-		changes := g.Steps[e.step].Changes
-		for _, c := range changes {
-			entrance, exit := f.gate(c, int64(g.Changes[c].Cost))
-			f.once(last, entrance)
-			last = exit
-		}
-		if len(changes) > 0 {
-			f.once(last, at(e.to))
-			continue
-		}
-		hops = append(hops, int32(i)) //nolint:gosec // fewer than 2^31 edges
-		f.pipe(last, at(e.to), fixed, int32(-1-len(hops)))
-	}
-	f.run(source, sink)
-
-	var cut Cut
-	side := f.side(source)
-	for c, entrance := range f.gates {
-		if side[entrance] && !side[entrance+1] {
-			cut.Changes = append(cut.Changes, c)
-		}
-	}
+	s := cutSearch{web: w, work: cutWork, made: make([]bool, len(g.Changes)), kept: make([]bool, len(g.Changes))}
+	s.best = s.needed(w.minimum())
+	s.cost = g.cost(s.best)
+	s.branch(0)
+	cut.Changes, cut.Cost, cut.Least = s.best, s.cost, s.work > 0
 	slices.Sort(cut.Changes)
-	for _, p := range f.pipes {
-		if p.hop < -1 && p.forward && side[p.from] && !side[p.to] {
-			e := g.edges[hops[-2-p.hop]]
-			cut.Fixed = append(cut.Fixed, Hop{int(e.from), int(e.to), int(e.step)})
-		}
-	}
-	cut.Changes = g.needed(entries, goals, cut)
-	for _, c := range cut.Changes {
-		cut.Cost += g.Changes[c].Cost
-	}
 	return cut
 }
 
-// needed leaves out changes that the others make needless: a gate may have let
-// through what no edge does.
-func (g *Graph) needed(entries, goals []int, cut Cut) []int {
-	kept := slices.Clone(cut.Changes)
-	for _, c := range cut.Changes {
-		rest := slices.DeleteFunc(slices.Clone(kept), func(k int) bool { return k == c })
-		if !g.connected(entries, goals, rest, cut.Fixed) {
-			kept = rest
-		}
+func (g *Graph) cost(changes []int) int {
+	sum := 0
+	for _, c := range changes {
+		sum += g.Changes[c].Cost
 	}
-	return kept
+	return sum
 }
 
-// connected says whether a path is left when changes are made and some steps are
-// left aside.
-func (g *Graph) connected(entries, goals, changes []int, aside []Hop) bool {
-	made := make(map[int]bool, len(changes))
-	for _, c := range changes {
-		made[c] = true
-	}
-	gone := map[Hop]bool{}
-	for _, h := range aside {
-		gone[h] = true
-	}
-	seen := make([]bool, len(g.Vertices))
-	todo := make([]int32, 0, len(entries))
-	goal := make(map[int]bool, len(goals))
+// web is the part of a graph that lies on paths from some vertices to others.
+type web struct {
+	g       *Graph
+	edges   []edge  // between vertices of the web, in order
+	of      []int32 // the vertices of the graph that those of the web are
+	out     []int32 // where the edges of each vertex begin
+	entries []int32
+	goal    []bool
+	aside   map[Hop]bool // steps that are left out
+}
+
+func (g *Graph) web(entries, goals []int) *web {
+	ahead, behind := g.search(from(entries), false), g.search(from(goals), true)
+	w := &web{g: g, aside: map[Hop]bool{}}
+	isGoal := make(map[int32]bool, len(goals))
 	for _, v := range goals {
-		goal[v] = true
+		isGoal[int32(v)] = true //nolint:gosec // an index
 	}
-	for _, v := range entries {
-		if !goal[v] {
-			seen[v] = true
-			todo = append(todo, int32(v)) //nolint:gosec // an index
+	number := make([]int32, len(g.Vertices)) // of each vertex in the web, from 1
+	for v := range number {
+		if i := int32(v); ahead.reach(i) && behind.reach(i) { //nolint:gosec // an index
+			w.of = append(w.of, i)
+			w.goal = append(w.goal, isGoal[i])
+			number[v] = int32(len(w.of)) //nolint:gosec // an index
 		}
 	}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for _, v := range slices.Compact(slices.Sorted(slices.Values(entries))) {
+		if number[v] > 0 && !isGoal[int32(v)] { //nolint:gosec // an index
+			w.entries = append(w.entries, number[v]-1)
+		}
+	}
+	w.out = make([]int32, len(w.of)+1)
+	for i, v := range w.of {
+		w.out[i] = int32(len(w.edges)) //nolint:gosec // an index
+		if w.goal[i] {
+			continue
+		}
 		for _, e := range g.edges[g.out[v]:g.out[v+1]] {
-			if seen[e.to] || slices.ContainsFunc(g.Steps[e.step].Changes, func(c int) bool { return made[c] }) ||
-				len(gone) > 0 && gone[Hop{int(e.from), int(e.to), int(e.step)}] {
+			if to := number[e.to]; to > 0 {
+				w.edges = append(w.edges, edge{int32(i), to - 1, e.step}) //nolint:gosec // an index
+			}
+		}
+	}
+	w.out[len(w.of)] = int32(len(w.edges)) //nolint:gosec // an index
+	return w
+}
+
+func (w *web) changes(e edge) []int { return w.g.Steps[e.step].Changes }
+
+func (w *web) hop(e edge) Hop { return Hop{int(w.of[e.from]), int(w.of[e.to]), int(e.step)} }
+
+// network is the web without its edges: a source before its entries, a sink behind
+// its goals.
+func (w *web) network() (f *flow, source, sink int32) {
+	f = &flow{gates: map[int]int32{}, known: map[[2]int32]bool{}}
+	for range w.of {
+		f.vertex()
+	}
+	source, sink = f.vertex(), f.vertex()
+	for _, v := range w.entries {
+		f.pipe(source, v, unbounded)
+	}
+	for v, is := range w.goal {
+		if is {
+			f.pipe(int32(v), sink, unbounded) //nolint:gosec // an index
+		}
+	}
+	return f, source, sink
+}
+
+// fixed returns the fewest edges without a change that leave no path of nothing
+// but such.
+func (w *web) fixed() []Hop {
+	f, source, sink := w.network()
+	var bare []edge
+	first := len(f.pipes)
+	for _, e := range w.edges {
+		if len(w.changes(e)) == 0 {
+			bare = append(bare, e)
+			f.pipe(e.from, e.to, 1)
+		}
+	}
+	f.run(source, sink)
+	side := f.side(source)
+	var out []Hop
+	for i, e := range bare {
+		if x := &f.pipes[first+2*i]; side[x.from] && !side[x.to] {
+			out = append(out, w.hop(e))
+		}
+	}
+	return out
+}
+
+// minimum cuts all paths but those aside, by changes as gates.
+func (w *web) minimum() []int {
+	f, source, sink := w.network()
+	for _, e := range w.edges {
+		if len(w.aside) > 0 && w.aside[w.hop(e)] {
+			continue
+		}
+		last := e.from
+		for _, c := range w.changes(e) {
+			entrance, exit := f.gate(c, int64(w.g.Changes[c].Cost))
+			f.once(last, entrance)
+			last = exit
+		}
+		f.once(last, e.to)
+	}
+	f.run(source, sink)
+	side := f.side(source)
+	var changes []int
+	for c, entrance := range f.gates {
+		if side[entrance] && !side[entrance+1] {
+			changes = append(changes, c)
+		}
+	}
+	slices.Sort(changes)
+	return changes
+}
+
+// cutSearch looks for cheaper changes than those known: each path that is left
+// must lose one of its steps, so it is tried which.
+type cutSearch struct {
+	*web
+	work int // edges that may still be looked at
+	best []int
+	cost int
+	made []bool // by change
+	kept []bool // changes that are decided not to be made
+	now  []int  // those made, in order
+}
+
+// needed leaves out changes that the others make needless: a gate may have let
+// through what no edge does. The dearest are tried first.
+func (s *cutSearch) needed(changes []int) []int {
+	for _, c := range changes {
+		s.made[c] = true
+	}
+	order := slices.Clone(changes)
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.g.Changes[b].Cost, s.g.Changes[a].Cost) })
+	for _, c := range order {
+		s.made[c] = false
+		if s.work <= 0 || s.path(nil) != nil {
+			s.made[c] = true
+		}
+	}
+	var out []int
+	for _, c := range changes {
+		if s.made[c] {
+			out = append(out, c)
+		}
+		s.made[c] = false
+	}
+	return out
+}
+
+// branch tries what else could be made beside what is.
+func (s *cutSearch) branch(cost int) {
+	bound, choice, found, possible := s.bound()
+	switch {
+	case s.work <= 0 || !possible || cost+bound >= s.cost:
+		return
+	case !found:
+		s.best, s.cost = slices.Clone(s.now), cost
+		return
+	}
+	for _, c := range choice {
+		s.made[c], s.now = true, append(s.now, c)
+		s.branch(cost + s.g.Changes[c].Cost)
+		s.made[c], s.now = false, s.now[:len(s.now)-1]
+		s.kept[c] = true
+	}
+	for _, c := range choice {
+		s.kept[c] = false
+	}
+}
+
+// bound returns what is to be paid at least: paths that have no change in common
+// must each lose a step. The choice is that of the path with the fewest changes.
+// found says whether there is any path, possible whether each can be cut.
+func (s *cutSearch) bound() (bound int, choice []int, found, possible bool) {
+	used := map[int]bool{}
+	for {
+		path := s.path(used)
+		if path == nil {
+			return bound, choice, found, true
+		}
+		found = true
+		var here []int
+		for _, e := range path {
+			for _, c := range s.changes(e) {
+				if !s.kept[c] && !used[c] {
+					used[c] = true
+					here = append(here, c)
+				}
+			}
+		}
+		if len(here) == 0 {
+			return 0, nil, true, false
+		}
+		slices.SortFunc(here, func(a, b int) int {
+			return cmp.Or(cmp.Compare(s.g.Changes[a].Cost, s.g.Changes[b].Cost), cmp.Compare(a, b))
+		})
+		bound += s.g.Changes[here[0]].Cost
+		if choice == nil || len(here) < len(choice) {
+			choice = here
+		}
+	}
+}
+
+// path returns the edges of a shortest path that is left when changes are made,
+// without steps that have a change in used; nil if there is none.
+func (s *cutSearch) path(used map[int]bool) []edge {
+	came := make([]int32, len(s.of)) // by which edge, from 1; -1 at an entry
+	todo := make([]int32, 0, len(s.entries))
+	for _, v := range s.entries {
+		came[v] = -1
+		todo = append(todo, v)
+	}
+	for i := 0; i < len(todo); i++ {
+		v := todo[i]
+		for j := s.out[v]; j < s.out[v+1]; j++ {
+			e := s.edges[j]
+			s.work--
+			if came[e.to] != 0 || s.gone(e, used) {
 				continue
 			}
-			if goal[int(e.to)] {
-				return true
+			came[e.to] = j + 1
+			if s.goal[e.to] {
+				return s.trace(came, e.to)
 			}
-			seen[e.to] = true
 			todo = append(todo, e.to)
 		}
 	}
-	return false
+	return nil
+}
+
+func (s *cutSearch) gone(e edge, used map[int]bool) bool {
+	for _, c := range s.changes(e) {
+		if s.made[c] || used[c] {
+			return true
+		}
+	}
+	return len(s.aside) > 0 && s.aside[s.hop(e)]
+}
+
+func (s *cutSearch) trace(came []int32, v int32) []edge {
+	var out []edge
+	for came[v] > 0 {
+		e := s.edges[came[v]-1]
+		out = append(out, e)
+		v = e.from
+	}
+	return out
 }
 
 // Check makes the changes of a cut for real, on the objects, builds the graph
 // anew, and returns the paths that are still there or have come to be. Steps that
-// the cut could not remove are paths too. An error says which change could not be
-// made.
+// the cut could not remove are taken for removed: see Fixed. An error says which
+// change could not be made.
 func (g *Graph) Check(cut Cut, entries []Entry, goals []Goal) ([]Path, *Graph, error) {
 	after, err := g.Changed(cut.Changes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("checking the cut: %w", err)
 	}
 	e, q := after.Same(g, entries, goals)
-	return after.Paths(e, q), after, nil
+	return after.without(g, cut.Fixed).Paths(e, q), after, nil
+}
+
+// without is the graph without some steps of another.
+func (g *Graph) without(other *Graph, hops []Hop) *Graph {
+	if len(hops) == 0 {
+		return g
+	}
+	type same struct {
+		from, to int32
+		*Primitive
+	}
+	gone := map[same]bool{}
+	for _, h := range hops {
+		from, to := g.Find(other.Vertices[h.From].Key), g.Find(other.Vertices[h.To].Key)
+		gone[same{int32(from), int32(to), other.Steps[h.Step].Primitive}] = true //nolint:gosec // indexes
+	}
+	out := *g
+	out.edges = slices.DeleteFunc(slices.Clone(g.edges), func(e edge) bool {
+		return gone[same{e.from, e.to, g.Steps[e.step].Primitive}]
+	})
+	out.index()
+	return &out
 }
 
 // Same finds the entries and goals of another graph in this one.
@@ -173,117 +362,4 @@ func (g *Graph) Same(other *Graph, entries []Entry, goals []Goal) ([]Entry, []Go
 		}
 	}
 	return e, q
-}
-
-// flow is a network for Dinic's algorithm.
-type flow struct {
-	vertices []int32       // of the graph, -1 for one that is not in the network
-	gates    map[int]int32 // change: the entrance of its gate; the exit is the next
-	known    map[[2]int32]bool
-	first    []int32 // of each vertex, its first pipe, -1
-	pipes    []pipe
-	level    []int32
-	next     []int32
-}
-
-type pipe struct {
-	from, to int32
-	after    int32 // the next pipe of the vertex
-	hop      int32 // below -1: which step it stands for
-	forward  bool
-	room     int64
-}
-
-func (f *flow) vertex() int32 {
-	f.first = append(f.first, -1)
-	return int32(len(f.first) - 1) //nolint:gosec // fewer than 2^31
-}
-
-// pipe adds a pipe, and the one back that takes up what is undone.
-func (f *flow) pipe(from, to int32, room int64, hop int32) {
-	for _, p := range [2]pipe{{from: from, to: to, room: room, hop: hop, forward: true}, {from: to, to: from, hop: -1}} {
-		p.after = f.first[p.from]
-		f.first[p.from] = int32(len(f.pipes)) //nolint:gosec // fewer than 2^31
-		f.pipes = append(f.pipes, p)
-	}
-}
-
-// once adds a pipe without bounds unless it is there.
-func (f *flow) once(from, to int32) {
-	if f.known == nil {
-		f.known = map[[2]int32]bool{}
-	}
-	if k := [2]int32{from, to}; !f.known[k] {
-		f.known[k] = true
-		f.pipe(from, to, math.MaxInt64/4, -1)
-	}
-}
-
-// gate is the two ends of a change.
-func (f *flow) gate(change int, cost int64) (entrance, exit int32) {
-	v, ok := f.gates[change]
-	if !ok {
-		v = f.vertex()
-		f.vertex()
-		f.gates[change] = v
-		f.pipe(v, v+1, cost, -1)
-	}
-	return v, v + 1
-}
-
-func (f *flow) run(source, sink int32) {
-	f.level, f.next = make([]int32, len(f.first)), make([]int32, len(f.first))
-	for f.layer(source, sink) {
-		copy(f.next, f.first)
-		for f.push(source, sink, math.MaxInt64/4) > 0 {
-		}
-	}
-}
-
-// layer numbers vertices by how many pipes with room they are from the source,
-// and says whether the sink is among them.
-func (f *flow) layer(source, sink int32) bool {
-	for i := range f.level {
-		f.level[i] = -1
-	}
-	f.level[source] = 0
-	todo := []int32{source}
-	for i := 0; i < len(todo); i++ {
-		for p := f.first[todo[i]]; p >= 0; p = f.pipes[p].after {
-			if x := &f.pipes[p]; x.room > 0 && f.level[x.to] < 0 {
-				f.level[x.to] = f.level[x.from] + 1
-				todo = append(todo, x.to)
-			}
-		}
-	}
-	return f.level[sink] >= 0
-}
-
-func (f *flow) push(v, sink int32, most int64) int64 {
-	if v == sink {
-		return most
-	}
-	for ; f.next[v] >= 0; f.next[v] = f.pipes[f.next[v]].after {
-		p := f.next[v]
-		x := &f.pipes[p]
-		if x.room <= 0 || f.level[x.to] != f.level[v]+1 {
-			continue
-		}
-		if n := f.push(x.to, sink, min(most, x.room)); n > 0 {
-			f.pipes[p].room -= n
-			f.pipes[p^1].room += n
-			return n
-		}
-	}
-	return 0
-}
-
-// side says which vertices the source still reaches.
-func (f *flow) side(source int32) []bool {
-	f.layer(source, source)
-	out := make([]bool, len(f.first))
-	for i, l := range f.level {
-		out[i] = l >= 0
-	}
-	return out
 }

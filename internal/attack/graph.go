@@ -13,6 +13,7 @@ package attack
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"seawall.io/seawall/internal/cluster"
@@ -137,8 +138,9 @@ type Graph struct {
 	// Unknown names what the graph does not know: it may lack paths for that.
 	Unknown []string
 
-	byKey map[Key]int32
-	edges []edge // sorted by from
+	byKey   map[Key]int32
+	edges   []edge    // sorted by from
+	weights []float64 // of each step: how far it is, for Dijkstra
 	// out and in are where the edges of each vertex begin in edges and back: one
 	// more than there are vertices.
 	out, in []int32
@@ -165,6 +167,10 @@ func (g *Graph) index() {
 		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(a.step, b.step))
 	})
 	g.edges = slices.Compact(g.edges)
+	g.weights = make([]float64, len(g.Steps))
+	for i := range g.Steps {
+		g.weights[i] = perHop - math.Log(g.Steps[i].likelihood())
+	}
 	n := len(g.Vertices)
 	g.out, g.in = make([]int32, n+1), make([]int32, n+1)
 	for _, e := range g.edges {

@@ -44,24 +44,21 @@ type Path struct {
 // perHop makes the shorter of two paths of the same likelihood win.
 const perHop = 1e-3
 
-func (g *Graph) weight(e edge) float64 {
-	return -math.Log(g.Steps[e.step].likelihood()) + perHop
-}
-
 // ways holds, for each vertex, how far it is to the nearest of some others, and
 // the edge that leads there.
 type ways struct {
 	distance []float64
+	hops     []int32 // how many edges that is
 	edge     []int32 // -1 at the end and where there is no way
 }
 
 func (w *ways) reach(v int32) bool { return !math.IsInf(w.distance[v], 1) }
 
 // search is Dijkstra's, from several vertices with a distance each, along the
-// edges or against them. Edges that without says are not there; nil leaves all.
-func (g *Graph) search(start map[int32]float64, against bool, without func(step int32) bool) ways {
+// edges or against them.
+func (g *Graph) search(start map[int32]float64, against bool) ways {
 	n := len(g.Vertices)
-	w := ways{distance: make([]float64, n), edge: make([]int32, n)}
+	w := ways{distance: make([]float64, n), hops: make([]int32, n), edge: make([]int32, n)}
 	for i := range n {
 		w.distance[i], w.edge[i] = math.Inf(1), -1
 	}
@@ -85,19 +82,16 @@ func (g *Graph) search(start map[int32]float64, against bool, without func(step 
 				j = g.back[i]
 			}
 			e := g.edges[j]
-			if without != nil && without(e.step) {
-				continue
-			}
 			next := e.to
 			if against {
 				next = e.from
 			}
-			d := at.distance + g.weight(e)
+			d := at.distance + g.weights[e.step]
 			// Of two ways that are equally good the one that comes first in the
 			// graph is taken, whatever the order of the queue.
 			if d < w.distance[next] || d == w.distance[next] && w.edge[next] >= 0 && j < w.edge[next] {
 				shorter := d < w.distance[next]
-				w.distance[next], w.edge[next] = d, j
+				w.distance[next], w.edge[next], w.hops[next] = d, j, w.hops[at.vertex]+1
 				if shorter {
 					q.push(item{d, next})
 				}
@@ -163,7 +157,7 @@ func from(vertices []int) map[int32]float64 {
 func (g *Graph) Paths(entries []Entry, goals []Goal) []Path {
 	var out []Path
 	for i, goal := range goals {
-		w := g.search(from(goal.Vertices), true, nil)
+		w := g.search(from(goal.Vertices), true)
 		var here []Path
 		for _, e := range entries {
 			if !w.reach(int32(e.Vertex)) || slices.Contains(goal.Vertices, e.Vertex) { //nolint:gosec // an index
