@@ -27,6 +27,7 @@ type imageFlags struct {
 	dbKeys    []string
 	platform  string
 	images    bool
+	pull      bool
 	noSecrets bool
 	noHistory bool
 	verify    bool
@@ -46,6 +47,7 @@ func (i *imageFlags) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&i.dbKeys, "db-key", nil, "file with public keys (PEM), one of which must have signed the database (repeatable)")
 	f.StringVar(&i.platform, "platform", "", "platform of images, such as linux/arm64 (default: linux/amd64, else the first)")
 	f.BoolVar(&i.images, "images", false, "scan the images that workloads run, too")
+	f.BoolVar(&i.pull, "pull-secrets", false, "with --images: use the image pull secrets that workloads name (needs get on those Secrets)")
 	f.BoolVar(&i.noSecrets, "no-secrets", false, "do not look for credentials in files of images and source trees")
 	f.BoolVar(&i.noHistory, "no-history", false, "do not look for credentials in what git repositories keep of their past")
 	f.BoolVar(&i.verify, "verify-files", false, "compare programs and libraries of images with the checksums of their packages")

@@ -79,13 +79,21 @@ func (r *reader) workloadImages(ctx context.Context) error {
 	gather(r.objects)
 	slices.Sort(refs)
 	refs = slices.Compact(refs)
+	keys := r.pullSecrets(ctx)
 	found, failed := make([]*imagescan.Result, len(refs)), make([]error, len(refs))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(imagesAtOnce)
 	for i, ref := range refs {
 		group.Go(func() error {
 			r.options.Progress("scanning "+ref, i, len(refs))
-			found[i], failed[i] = imagescan.Scan(groupCtx, oci.Source{Kind: oci.RegistryKind, Name: ref}, r.options.Image)
+			o := r.options.Image
+			if chain := keys[ref]; len(chain) > 0 {
+				if o.OCI.Registry.Keychain != nil {
+					chain = append(slices.Clone(chain), o.OCI.Registry.Keychain)
+				}
+				o.OCI.Registry.Keychain = chain
+			}
+			found[i], failed[i] = imagescan.Scan(groupCtx, oci.Source{Kind: oci.RegistryKind, Name: ref}, o)
 			return ctx.Err()
 		})
 	}

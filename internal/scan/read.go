@@ -62,7 +62,7 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *reader, *seawa
 	if o.Probe && !slices.ContainsFunc(targets, func(t target) bool { return t.kind == liveCluster }) {
 		return nil, nil, nil, errors.New("--probe asks the Services of a live cluster: name the target cluster or cluster:CONTEXT (a snapshot holds what `seawall snapshot --probe` was told)")
 	}
-	r := reader{options: o, coverage: &report.Coverage, seen: map[string]bool{}}
+	r := reader{options: o, coverage: &report.Coverage, seen: map[string]bool{}, clients: map[*cluster.Snapshot]*kube.Client{}}
 	for _, t := range targets {
 		switch t.kind {
 		case liveCluster:
@@ -70,7 +70,10 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *reader, *seawa
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			r.snaps = append(r.snaps, live...)
+			for _, l := range live {
+				r.snaps = append(r.snaps, l.snap)
+				r.clients[l.snap] = l.client
+			}
 		case snapshotFile:
 			snap, err := readArchive(o, t)
 			if err != nil {
@@ -156,8 +159,10 @@ type reader struct {
 	options  *Options
 	coverage *seawall.Coverage
 	snaps    []*cluster.Snapshot
-	objects  []*cluster.Object
-	trees    []*manifest.Tree
+	// clients are those of the live clusters among snaps.
+	clients map[*cluster.Snapshot]*kube.Client
+	objects []*cluster.Object
+	trees   []*manifest.Tree
 	// images are the images that were scanned, as objects.
 	images  []*cluster.Object
 	scanned []*imagescan.Result
@@ -325,8 +330,15 @@ func (r *reader) kustomization(ctx context.Context, dir string) {
 
 func clean(name string) string { return filepath.ToSlash(filepath.Clean(name)) }
 
+// liveSnapshot is what was read of a cluster, and what read it: nil if nothing
+// could be.
+type liveSnapshot struct {
+	snap   *cluster.Snapshot
+	client *kube.Client
+}
+
 // readClusters reads a live cluster, or those of all contexts.
-func readClusters(ctx context.Context, o *Options, t target) ([]*cluster.Snapshot, error) {
+func readClusters(ctx context.Context, o *Options, t target) ([]liveSnapshot, error) {
 	opts := o.Kube
 	if t.arg != "" {
 		opts.Context = t.arg
@@ -341,27 +353,27 @@ func readClusters(ctx context.Context, o *Options, t target) ([]*cluster.Snapsho
 			return nil, errors.New("--all-contexts: the kubeconfig has no context: name another with --kubeconfig")
 		}
 	}
-	var snaps []*cluster.Snapshot
+	var snaps []liveSnapshot
 	for _, name := range contexts {
 		opts.Context = name
-		snap, err := readCluster(ctx, o, opts)
+		live, err := readCluster(ctx, o, opts)
 		if err != nil {
 			if !o.AllContexts {
 				return nil, err
 			}
 			// One cluster that is down must not hide the others.
-			snap = cluster.NewSnapshot(nil)
-			snap.Incomplete = []seawall.Incomplete{{Location: seawall.Location{Path: name}, Reason: err.Error()}}
+			live.snap = cluster.NewSnapshot(nil)
+			live.snap.Incomplete = []seawall.Incomplete{{Location: seawall.Location{Path: name}, Reason: err.Error()}}
 		}
-		snaps = append(snaps, snap)
+		snaps = append(snaps, live)
 	}
 	return snaps, nil
 }
 
-func readCluster(ctx context.Context, o *Options, opts kube.Options) (*cluster.Snapshot, error) {
+func readCluster(ctx context.Context, o *Options, opts kube.Options) (liveSnapshot, error) {
 	client, err := kube.Connect(opts)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says what to do
+		return liveSnapshot{}, err //nolint:wrapcheck // it says what to do
 	}
 	snap, err := client.Read(ctx, kube.ReadOptions{
 		Namespace: o.Namespace,
@@ -370,14 +382,15 @@ func readCluster(ctx context.Context, o *Options, opts kube.Options) (*cluster.S
 		},
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says what to do
+		return liveSnapshot{}, err //nolint:wrapcheck // it says what to do
 	}
 	if o.Probe {
 		snap = client.Probe(ctx, snap, kube.ProbeOptions{
 			Progress: func(done, total int) { o.Progress("asking services", done, total) },
 		})
 	}
-	return part(snap, o.Namespace)
+	snap, err = part(snap, o.Namespace)
+	return liveSnapshot{snap, client}, err
 }
 
 // readArchive reads a snapshot file.

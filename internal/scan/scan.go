@@ -65,6 +65,9 @@ type Options struct {
 	Image          imagescan.Options
 	WorkloadImages bool
 	ManifestsOnly  bool
+	// PullSecrets uses the image pull secrets that workloads name to get their
+	// images: it reads those Secrets of a live cluster.
+	PullSecrets bool
 
 	// Progress is told what is being done; nil is not told.
 	Progress func(stage string, done, total int)
