@@ -1,8 +1,11 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
@@ -77,7 +80,7 @@ func changed(s *cluster.Snapshot, list []*Change) (*cluster.Snapshot, error) {
 			if !ok {
 				return nil, fmt.Errorf("%s: what is to be made is no Kubernetes object", c.Text)
 			}
-			o.Cluster = s.Objects[0].Cluster
+			o.Cluster = nameOf(s)
 			made = append(made, o)
 		case len(c.Ops) == 0:
 			gone[c.Object] = true
@@ -85,12 +88,12 @@ func changed(s *cluster.Snapshot, list []*Change) (*cluster.Snapshot, error) {
 			ops[c.Object] = append(ops[c.Object], c.Ops...)
 		}
 	}
-	var objects []*cluster.Object
+	objects := make([]*cluster.Object, 0, len(s.Objects)+len(made))
 	for _, o := range s.Objects {
 		switch {
 		case gone[o]:
 		case len(ops[o]) > 0:
-			root, err := patch.Node(o.Root, ops[o])
+			root, err := patch.Node(o.Root, Together(ops[o]))
 			if err != nil {
 				return nil, fmt.Errorf("changing %s: %w", o.Object, err)
 			}
@@ -104,9 +107,50 @@ func changed(s *cluster.Snapshot, list []*Change) (*cluster.Snapshot, error) {
 			objects = append(objects, o)
 		}
 	}
-	next := cluster.NewSnapshot(append(objects, made...))
-	next.Version, next.Whole, next.Beside, next.Incomplete = s.Version, s.Whole, s.Beside, s.Incomplete
-	return next, nil
+	return rest(s, append(objects, made...)), nil
+}
+
+// rest is a snapshot with other objects.
+func rest(s *cluster.Snapshot, objects []*cluster.Object) *cluster.Snapshot {
+	out := cluster.NewSnapshot(objects)
+	out.Version, out.Whole, out.Beside, out.Incomplete = s.Version, s.Whole, s.Beside, s.Incomplete
+	return out
+}
+
+// Together puts the operations of several changes, each of which speaks of the
+// object as it is, into an order in which they can be done one after the other:
+// what is set first, then what moves the items of lists, from the last item to the
+// first. What two changes want alike is done once.
+func Together(ops []seawall.PatchOp) []seawall.PatchOp {
+	var set, move []seawall.PatchOp
+	for _, op := range ops {
+		to := &set
+		if op.Op == "remove" || op.Op == "add" && isIndex(op.Path[strings.LastIndexByte(op.Path, '/')+1:]) {
+			to = &move
+		}
+		if !slices.ContainsFunc(*to, func(have seawall.PatchOp) bool { return reflect.DeepEqual(have, op) }) {
+			*to = append(*to, op)
+		}
+	}
+	slices.SortStableFunc(move, func(a, b seawall.PatchOp) int {
+		return cmp.Or(comparePointers(b.Path, a.Path), cmp.Compare(b.Op, a.Op)) // remove before add
+	})
+	return append(set, move...)
+}
+
+func isIndex(step string) bool {
+	return step != "" && strings.Trim(step, "0123456789") == ""
+}
+
+// comparePointers orders JSON pointers by their steps, indexes by number, and what
+// is below a value after it.
+func comparePointers(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "/"), strings.Split(b, "/"), func(x, y string) int {
+		if isIndex(x) && isIndex(y) {
+			return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
+		}
+		return cmp.Compare(x, y)
+	})
 }
 
 // Changed is the graph of what the clusters would be with some changes made.
