@@ -137,7 +137,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 				return err
 			}
 			defer open.close()
-			o.WorkloadImages, o.Probe = images.images, probe
+			o.WorkloadImages, o.PullSecrets, o.Probe = images.images, images.pull, probe
 			saveMemory(env, targets)
 			result, err := scan.Run(cmd.Context(), *o)
 			if err != nil {
