@@ -70,6 +70,8 @@ type builder struct {
 	plain   map[*Primitive]int32 // steps that are nothing but a primitive
 	// accounts are the service accounts by namespace.
 	accounts map[string][]int32
+	// pending is what waits until all vertices of objects are there.
+	pending []func()
 }
 
 // build adds all that one cluster has. Vertices of objects come first, so that
@@ -78,7 +80,18 @@ func (b *builder) build() {
 	b.identities()
 	b.workloads()
 	b.grants()
+	for len(b.pending) > 0 {
+		next := b.pending
+		b.pending = nil
+		for _, f := range next {
+			f()
+		}
+	}
 }
+
+// later does something when all vertices of objects are there: a power leads to
+// all that its namespace has, whoever adds it.
+func (b *builder) later(f func()) { b.pending = append(b.pending, f) }
 
 // minor is the minor version of Kubernetes.
 func (b *builder) minor() int {

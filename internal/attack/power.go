@@ -1,5 +1,7 @@
 package attack
 
+import "fmt"
+
 // What may be done is a vertex of its own, so that a hundred subjects who may read
 // the Secrets of a namespace with a thousand of them are a thousand and a hundred
 // edges and not their product. A power over all namespaces leads to that over
@@ -60,4 +62,24 @@ var powerNames = map[string]string{
 	"admin":        "everything",
 	"read-secrets": "reading Secrets",
 	"create-pods":  "making pods",
+}
+
+// guard is what may keep pods that give their node from being made. Who can put
+// one out of the way has the others against him still.
+type guard uint8
+
+const (
+	levelGuard  guard = 1 << iota // the Pod Security level of the namespace
+	policyGuard                   // admission policies and webhooks
+	sccGuard                      // the security context constraints of OpenShift
+)
+
+// podPower is making pods of one's choice in a namespace that give their node
+// (P04), with some guards out of the way.
+func (b *builder) podPower(ns string, without guard) int32 {
+	name := "own-node-by-pod"
+	if without != 0 {
+		name += fmt.Sprintf("-%d", without)
+	}
+	return b.power(name, ns)
 }
