@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"seawall.io/seawall/internal/rbac"
 )
 
 // Goal is what paths lead to: one thing, or several of which any will do.
@@ -208,12 +210,14 @@ func withoutSuffixes(paths []Path) []Path {
 
 // Entries returns where attackers stand by default: on the internet, at the desk
 // of somebody who may use the API, and in a pod of any workload that is not a part
-// of Kubernetes.
+// of Kubernetes. People and groups that are cluster-admin by a binding are none:
+// they need no path.
 func (g *Graph) Entries() []Entry {
 	var out []Entry
+	holders := g.holders()
 	for i := range g.Vertices {
 		v := &g.Vertices[i]
-		if v.System {
+		if v.System || holders[i] {
 			continue
 		}
 		switch v.Kind {
@@ -227,6 +231,37 @@ func (g *Graph) Entries() []Entry {
 		}
 	}
 	return out
+}
+
+// holders are the people and groups, by vertex, that are granted everything in a
+// cluster; not those that stand for anybody.
+func (g *Graph) holders() []bool {
+	out := make([]bool, len(g.Vertices))
+	var todo []int32
+	for v := range g.Vertices {
+		if g.Vertices[v].Kind == Admin {
+			todo = append(todo, int32(v)) //nolint:gosec // an index
+		}
+	}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, i := range g.back[g.in[v]:g.in[v+1]] {
+			e := g.edges[i]
+			p, from := g.Steps[e.step].Primitive, &g.Vertices[e.from]
+			if out[e.from] || p != wildcard && p != member || from.Kind != User && from.Kind != Group || from.anybody() {
+				continue
+			}
+			out[e.from] = true
+			todo = append(todo, e.from)
+		}
+	}
+	return out
+}
+
+// anybody says that a subject is nobody in particular.
+func (v *Vertex) anybody() bool {
+	return v.Name == rbac.Anonymous || v.Name == rbac.Authenticated || v.Name == rbac.Unauthenticated
 }
 
 // maxOwn is how many cloud principals are goals of their own. Beyond it they are

@@ -1,0 +1,211 @@
+package attack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"seawall.io/seawall"
+)
+
+// Question is what a report of paths answers.
+type Question struct {
+	Entries []Entry
+	Goals   []Goal
+	// Limit is how many paths are described, 0 for all.
+	Limit int
+	// Cut asks for the least change that leaves no path, for each goal.
+	Cut bool
+}
+
+// Report answers a question in the nouns that commands, pages and other programs
+// take. What was read, and from where, is for the caller to add.
+func (g *Graph) Report(q Question) *seawall.Paths {
+	paths := g.Paths(q.Entries, q.Goals)
+	r := &seawall.Paths{
+		Total: len(paths), Paths: []seawall.Path{}, Goals: []seawall.PathGoal{}, Cuts: []seawall.PathCut{},
+		Granted: g.granted(), Unknown: slices.Clone(g.Unknown),
+	}
+	for _, goal := range q.Goals {
+		r.Goals = append(r.Goals, seawall.PathGoal{Name: goal.Name, Impact: goal.Impact})
+	}
+	for i := range paths {
+		p := &paths[i]
+		r.Goals[p.Goal].Paths++
+		r.Goals[p.Goal].Entries += 1 + len(p.Covers)
+		if q.Limit <= 0 || i < q.Limit {
+			r.Paths = append(r.Paths, g.Describe(p, q.Goals))
+		}
+	}
+	if q.Cut {
+		r.Cuts = g.cuts(q, r.Goals)
+	}
+	return r
+}
+
+// Describe puts a path into words.
+func (g *Graph) Describe(p *Path, goals []Goal) seawall.Path {
+	goal := goals[p.Goal]
+	out := seawall.Path{
+		ID: g.ID(p.Entry, goal), Goal: goal.Name,
+		Risk: round(p.Risk), Likelihood: round(p.Likelihood), Severity: seawall.RiskSeverity(p.Risk),
+		From: g.node(p.Entry), Steps: make([]seawall.PathStep, len(p.Hops)),
+	}
+	for i, h := range p.Hops {
+		out.Steps[i] = g.step(h)
+	}
+	out.To = out.Steps[len(out.Steps)-1].To
+	for _, v := range p.Covers {
+		out.Covers = append(out.Covers, seawall.PathCover{ID: g.ID(v, goal), From: g.node(v)})
+	}
+	return out
+}
+
+// ID is a fingerprint of the path between an entry and a goal: 80 bits of a hash,
+// as those of findings are.
+func (g *Graph) ID(entry int, goal Goal) string {
+	sum := sha256.Sum256([]byte("path\x00" + g.Selector(entry) + "\x00" + goal.Name))
+	return hex.EncodeToString(sum[:10])
+}
+
+// digits is how many digits of a likelihood are told: more would pretend.
+const digits = 3
+
+func round(x float64) float64 {
+	out, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
+	if err != nil {
+		return x
+	}
+	return out
+}
+
+func (g *Graph) node(v int) seawall.PathNode {
+	x := &g.Vertices[v]
+	n := seawall.PathNode{Kind: x.Kind.String(), Name: g.Name(v), Selector: g.Selector(v)}
+	if x.Cluster >= 0 {
+		n.Cluster = g.Clusters[x.Cluster]
+	}
+	if x.Object != nil {
+		n.Location = place(x.Object.Locate(""))
+	}
+	return n
+}
+
+// place is a location, nil where it says nothing.
+func place(l seawall.Location) *seawall.Location {
+	if l == (seawall.Location{}) {
+		return nil
+	}
+	return &l
+}
+
+func (g *Graph) step(h Hop) seawall.PathStep {
+	s := &g.Steps[h.Step]
+	out := seawall.PathStep{
+		Primitive: s.ID, Title: s.Title, Technique: s.Technique, Audit: s.Audit, Likelihood: round(s.likelihood()),
+		From: g.node(h.From), To: g.node(h.To), Text: s.Text,
+	}
+	for _, e := range s.Evidence {
+		if e.Object != nil {
+			out.Evidence = append(out.Evidence, seawall.PathEvidence{Subject: e.Object.Subject(), Location: e.Object.Locate(e.Path)})
+		}
+	}
+	for _, c := range s.Conditions {
+		out.Conditions = append(out.Conditions, seawall.PathCondition{Text: c.Text, Holds: c.Holds.String()})
+	}
+	for _, c := range s.Changes {
+		out.Changes = append(out.Changes, g.Changes[c].Text)
+	}
+	return out
+}
+
+// DescribeChange puts a change into words and patches.
+func (g *Graph) DescribeChange(i int) seawall.PathChange {
+	c := &g.Changes[i]
+	out := seawall.PathChange{Text: c.Text, Patch: c.Ops, Cost: c.Cost}
+	switch {
+	case c.New != nil:
+		out.Manifest = c.New.Value()
+	case c.Object != nil:
+		out.Object, out.Location = c.Object.Object, place(c.Object.Locate(""))
+		out.Delete = len(c.Ops) == 0
+	}
+	return out
+}
+
+// cuts finds the cut of each goal that has a path, and verifies it. Goals of which
+// the cut is the same are verified together, since that takes a new graph.
+func (g *Graph) cuts(q Question, goals []seawall.PathGoal) []seawall.PathCut {
+	entries := make([]int, len(q.Entries))
+	for i, e := range q.Entries {
+		entries[i] = e.Vertex
+	}
+	cuts := []seawall.PathCut{}
+	var found []Cut
+	var of []int // the goal of each
+	for i, goal := range q.Goals {
+		if goals[i].Paths == 0 {
+			continue
+		}
+		cut := g.Cut(entries, goal.Vertices)
+		found, of = append(found, cut), append(of, i)
+		c := seawall.PathCut{Goal: goal.Name, Changes: []seawall.PathChange{}, Cost: cut.Cost, Least: cut.Least}
+		for _, change := range cut.Changes {
+			c.Changes = append(c.Changes, g.DescribeChange(change))
+		}
+		for _, h := range cut.Fixed {
+			c.Fixed = append(c.Fixed, g.step(h))
+		}
+		cuts = append(cuts, c)
+	}
+	same := map[string][]int{} // cuts by their changes
+	for i := range found {
+		key := fmt.Sprint(found[i].Changes)
+		same[key] = append(same[key], i)
+	}
+	for i := range found {
+		key := fmt.Sprint(found[i].Changes)
+		if same[key] == nil {
+			continue
+		}
+		after, err := g.Changed(found[i].Changes)
+		for _, j := range same[key] {
+			if err != nil {
+				cuts[j].Problem = err.Error()
+				continue
+			}
+			g.verify(&cuts[j], found[j], after, q, of[j], goals[of[j]].Entries)
+		}
+		same[key] = nil
+	}
+	return cuts
+}
+
+// verify looks for paths to a goal in the graph that a cut leaves.
+func (g *Graph) verify(out *seawall.PathCut, cut Cut, after *Graph, q Question, goal, before int) {
+	e, goals := after.Same(g, q.Entries, q.Goals[goal:goal+1])
+	out.Verified = len(after.without(g, cut.Fixed).Paths(e, goals)) == 0
+	left := after.Paths(e, goals)
+	out.Removes = before
+	for i := range left {
+		out.Removes -= 1 + len(left[i].Covers)
+		if q.Limit <= 0 || i < q.Limit {
+			out.Remaining = append(out.Remaining, after.Describe(&left[i], goals))
+		}
+	}
+}
+
+// granted names the people and groups that hold everything in a cluster because
+// a binding says so.
+func (g *Graph) granted() []string {
+	var out []string
+	for v, is := range g.holders() {
+		if x := &g.Vertices[v]; is && !x.System {
+			out = append(out, g.Name(v))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
