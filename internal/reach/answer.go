@@ -61,10 +61,11 @@ func (a Answer) either(yes, no Answer) Answer {
 	return max(a, yes, no)
 }
 
-// among is one of two answers, nobody can tell which.
-func among(a, b Answer) Answer {
+// among is one of two answers, nobody can tell which, if what they are the
+// answers to holds as far as match says.
+func among(a, b, match Answer) Answer {
 	if a == b {
 		return a
 	}
-	return max(a, b, Depends)
+	return max(a, b, match, Depends)
 }

@@ -203,14 +203,15 @@ func (m *Model) judgeEqual(p *profile, list []applied, q question, rest, next *P
 		in = append(in, out, matched)
 	}
 	return combine(in, func(at []Answer) Answer {
-		out, found := at[0], false
+		out, match := at[0], Denied
 		for i := 1; i < len(at); i += 2 {
 			switch {
 			case at[i+1] == Denied:
-			case !found:
-				out, found = at[i], true
+			case match == Denied:
+				out, match = at[i], at[i+1]
 			default:
-				out = among(out, at[i])
+				match = max(match, at[i+1])
+				out = among(out, at[i], match)
 			}
 		}
 		return out
