@@ -100,6 +100,7 @@ func decodeBinding(o *cluster.Object) (b *Binding, ok bool) {
 		b.Namespace = namespaceOf(o)
 	}
 	d := decoder{}
+	d.labels(o.Root.At("metadata", "labels"))
 	ref := o.Root.Get("roleRef")
 	b.RoleKind = d.text(ref.Get("kind"), "roleRef.kind")
 	b.RoleName = d.text(ref.Get("name"), "roleRef.name")
@@ -127,6 +128,7 @@ func (d *decoder) subjects(n *document.Node, namespace string) []Subject {
 	out := make([]Subject, 0, len(list))
 	for i, v := range list {
 		path := document.Index("subjects", i)
+		d.object(v, path)
 		s := Subject{
 			Kind:      d.text(v.Get("kind"), path+".kind"),
 			Name:      d.text(v.Get("name"), path+".name"),

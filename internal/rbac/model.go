@@ -40,9 +40,13 @@ type (
 	}
 )
 
-// Of returns the Model of a snapshot, made once. Unless the snapshot is a
-// Whole cluster, the default roles and bindings of Kubernetes are taken to
-// exist where the snapshot has no object of their name.
+// Of returns the Model of a snapshot, made once.
+//
+// Of a cluster it is exact: what the API server has stored is what its
+// authorizer goes by, also in an aggregated role that the controller has not
+// come to yet. Of files, and of kinds that could not be listed, the default
+// roles and bindings are taken to exist where the snapshot has no object of
+// their name, and aggregated roles to gather what their selectors take.
 func Of(s *cluster.Snapshot) *Model {
 	type key struct{}
 	return cluster.Derive(s, key{}, func() *Model { return build(s) })
@@ -66,10 +70,8 @@ func build(s *cluster.Snapshot) *Model {
 		}
 	}
 	m := newModel(roles, bindings)
-	if !s.Whole {
-		m.addDefaults(readDefaults())
-	}
-	m.resolve()
+	m.addDefaults(readDefaults(), s)
+	m.resolve(!listed(s, clusterRoles))
 	return m
 }
 
@@ -78,7 +80,7 @@ func build(s *cluster.Snapshot) *Model {
 func Defaults() *Model {
 	d := readDefaults()
 	m := newModel(d.roles, d.bindings)
-	m.resolve()
+	m.resolve(true)
 	return m
 }
 
@@ -123,18 +125,26 @@ func (m *Model) addBindings(bindings []*Binding) {
 	}
 }
 
-// addDefaults adds those defaults whose names are not taken.
-func (m *Model) addDefaults(d defaults) {
-	m.addRoles(slices.DeleteFunc(d.roles, func(r *Role) bool { return m.roles[r.id()] != nil }))
-	m.addBindings(slices.DeleteFunc(d.bindings, func(b *Binding) bool { return m.byID[b.id()] != nil }))
+// addDefaults adds those defaults whose names are not taken, but none of a kind
+// of which the snapshot has all.
+func (m *Model) addDefaults(d defaults, s *cluster.Snapshot) {
+	known := map[string]bool{
+		RoleKind: listed(s, roles), ClusterRoleKind: listed(s, clusterRoles),
+		RoleBindingKind: listed(s, roleBindings), ClusterRoleBindingKind: listed(s, clusterRoleBindings),
+	}
+	m.addRoles(slices.DeleteFunc(d.roles, func(r *Role) bool { return known[r.Kind] || m.roles[r.id()] != nil }))
+	m.addBindings(slices.DeleteFunc(d.bindings, func(b *Binding) bool { return known[b.Kind] || m.byID[b.id()] != nil }))
 }
 
 func (r *Role) id() objectID    { return objectID{r.Kind, r.Namespace, r.Name} }
 func (b *Binding) id() objectID { return objectID{b.Kind, b.Namespace, b.Name} }
 
-// resolve aggregates, finds the role of each binding, and indexes the subjects.
-func (m *Model) resolve() {
-	aggregate(m.Roles)
+// resolve finds the role of each binding and indexes the subjects. Before that
+// it fills aggregated roles, where no controller has.
+func (m *Model) resolve(unfilled bool) {
+	if unfilled {
+		aggregate(m.Roles)
+	}
 	for _, b := range m.Bindings {
 		if b.Malformed == "" {
 			b.Role = m.Role(b.RoleKind, b.Namespace, b.RoleName)
@@ -290,9 +300,18 @@ func (b *Binding) grants(s Subject) []Grant {
 }
 
 // WhoCan returns, for each subject of each binding that allows a request, the
-// grant by which it does. Subjects that mean nobody are left out. Group system:masters, which needs none, is not among
-// them unless it is bound.
+// grant by which it does. Subjects that mean nobody are left out. Group
+// system:masters, which needs none, is not among them unless it is bound.
 func (m *Model) WhoCan(a Attributes) []Grant {
+	return m.whoCan(a, func(b *Binding) bool { return b.Cluster() || a.Path == "" && b.Namespace == a.Namespace })
+}
+
+// WhoCanAnywhere is WhoCan for the request in whatever namespace.
+func (m *Model) WhoCanAnywhere(a Attributes) []Grant {
+	return m.whoCan(a, func(b *Binding) bool { return b.Cluster() || a.Path == "" })
+}
+
+func (m *Model) whoCan(a Attributes, holds func(*Binding) bool) []Grant {
 	var out []Grant
 	for _, r := range m.Roles {
 		rule, ok := r.Allows(a)
@@ -300,7 +319,7 @@ func (m *Model) WhoCan(a Attributes) []Grant {
 			continue
 		}
 		for _, b := range m.byRole[r] {
-			if b.Namespace != "" && (b.Namespace != a.Namespace || a.Path != "") {
+			if !holds(b) {
 				continue
 			}
 			for _, s := range b.Subjects {

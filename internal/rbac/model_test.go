@@ -286,19 +286,22 @@ rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
 func TestMalformed(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"rules-is-a-map", "kind: Role\nrules: {verbs: [get]}", "rules is not a list"},
-		{"rule-is-a-string", "kind: Role\nrules: [get]", "rules[0] is not a rule"},
+		{"rule-is-a-string", "kind: Role\nrules: [get]", "rules[0] is not a map"},
 		{"verbs-is-a-string", "kind: ClusterRole\nrules: [{verbs: get}]", "rules[0].verbs is not a list"},
 		{"verb-is-a-number", "kind: ClusterRole\nrules: [{verbs: [get, 1]}]", "rules[0].verbs[1] is not a string"},
 		{
 			"selector-operator", "kind: ClusterRole\naggregationRule: {clusterRoleSelectors: [{matchExpressions: [{key: a, operator: Is}]}]}",
 			"aggregationRule.clusterRoleSelectors[0].matchExpressions[0].operator is not In, NotIn, Exists or DoesNotExist",
 		},
+		{"selector-is-a-string", "kind: ClusterRole\naggregationRule: {clusterRoleSelectors: [all]}", "aggregationRule.clusterRoleSelectors[0] is not a map"},
+		{"aggregation-without-selectors", "kind: ClusterRole\naggregationRule: {}", "aggregationRule.clusterRoleSelectors is not a list of one selector or more"},
 		{"role-without-rules", "kind: Role", ""},
 		{"rules-null", "kind: Role\nrules: null", ""},
 		{"no-role-ref", "kind: RoleBinding", "roleRef.kind is not a kind of role that a RoleBinding can refer to"},
 		{"cluster-binding-to-a-role", "kind: ClusterRoleBinding\nroleRef: {kind: Role, name: x}", "roleRef.kind is not a kind of role that a ClusterRoleBinding can refer to"},
 		{"no-role-name", "kind: RoleBinding\nroleRef: {kind: Role}", "roleRef.name is not the name of a role"},
 		{"subjects-is-a-map", "kind: RoleBinding\nroleRef: {kind: Role, name: x}\nsubjects: {kind: User, name: a}", "subjects is not a list"},
+		{"subject-is-a-string", "kind: RoleBinding\nroleRef: {kind: Role, name: x}\nsubjects: [alice]", "subjects[0] is not a map"},
 		{"subject-name-is-a-number", "kind: RoleBinding\nroleRef: {kind: Role, name: x}\nsubjects: [{kind: User, name: 1}]", "subjects[0].name is not a string"},
 	}
 	for _, tt := range tests {

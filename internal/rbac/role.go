@@ -96,6 +96,7 @@ func decodeRole(o *cluster.Object) (r *Role, ok bool) {
 		r.Namespace = namespaceOf(o)
 	}
 	d := decoder{}
+	d.labels(o.Root.At("metadata", "labels"))
 	r.own = d.rules(o.Root.Get("rules"))
 	if o.Kind == ClusterRoleKind {
 		r.selectors = d.aggregation(o.Root.Get("aggregationRule"))
@@ -157,14 +158,28 @@ func (d *decoder) texts(n *document.Node, path string) []string {
 	return out
 }
 
+// object refuses what is no map. The API server takes null for an empty one.
+func (d *decoder) object(n *document.Node, path string) *document.Node {
+	if !n.IsNull() && n.Kind() != document.Map {
+		d.refuse(path, "a map")
+	}
+	return n
+}
+
+// labels refuses what is no map of strings, such as a bare true or 1.
+func (d *decoder) labels(n *document.Node) {
+	d.object(n, "metadata.labels")
+	for _, f := range n.Map() {
+		d.text(f.Value, document.Key("metadata.labels", f.Key))
+	}
+}
+
 func (d *decoder) rules(n *document.Node) []*Rule {
 	list := d.list(n, "rules")
 	out := make([]*Rule, 0, len(list))
 	for i, v := range list {
 		path := document.Index("rules", i)
-		if v.Kind() != document.Map {
-			d.refuse(path, "a rule")
-		}
+		d.object(v, path)
 		out = append(out, &Rule{
 			Verbs:           d.texts(v.Get("verbs"), path+".verbs"),
 			APIGroups:       d.texts(v.Get("apiGroups"), path+".apiGroups"),
@@ -177,10 +192,16 @@ func (d *decoder) rules(n *document.Node) []*Rule {
 }
 
 func (d *decoder) aggregation(n *document.Node) []labels.Selector {
+	if n.IsNull() {
+		return nil
+	}
 	path := "aggregationRule.clusterRoleSelectors"
 	var out []labels.Selector
 	for i, v := range d.list(n.Get("clusterRoleSelectors"), path) {
 		out = append(out, d.selector(v, document.Index(path, i)))
+	}
+	if len(out) == 0 {
+		d.refuse(path, "a list of one selector or more")
 	}
 	return out
 }
@@ -188,12 +209,14 @@ func (d *decoder) aggregation(n *document.Node) []labels.Selector {
 // selector reads a LabelSelector. One without requirements selects everything.
 func (d *decoder) selector(n *document.Node, path string) labels.Selector {
 	sel := labels.NewSelector()
-	for _, f := range n.Get("matchLabels").Map() {
+	d.object(n, path)
+	for _, f := range d.object(n.Get("matchLabels"), path+".matchLabels").Map() {
 		value := d.text(f.Value, document.Key(path+".matchLabels", f.Key))
 		sel = d.require(sel, path, f.Key, selection.Equals, []string{value})
 	}
 	for i, e := range d.list(n.Get("matchExpressions"), path+".matchExpressions") {
 		at := document.Index(path+".matchExpressions", i)
+		d.object(e, at)
 		op, known := operators[d.text(e.Get("operator"), at+".operator")]
 		if !known {
 			d.refuse(at+".operator", "In, NotIn, Exists or DoesNotExist")

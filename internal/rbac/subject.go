@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,45 @@ type Subject struct {
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
+}
+
+// ParseSubject reads a subject as somebody types it: User:alice, Group:devs,
+// ServiceAccount:shop/web, or the long name that a service account has as a
+// user. The kind may be in any case, and sa.
+func ParseSubject(text string) (Subject, error) {
+	if strings.HasPrefix(text, accountUserPrefix) {
+		text = UserKind + ":" + text
+	}
+	kind, name, found := strings.Cut(text, ":")
+	s := Subject{Name: name}
+	switch strings.ToLower(kind) {
+	case "user", "group":
+		s.Kind = map[bool]string{true: UserKind, false: GroupKind}[strings.EqualFold(kind, UserKind)]
+		if namespace, account, ok := s.Account(); ok && s.Kind == UserKind {
+			s = Subject{Kind: ServiceAccountKind, Namespace: namespace, Name: account}
+		}
+	case "serviceaccount", "sa":
+		s.Kind = ServiceAccountKind
+		var two bool
+		if s.Namespace, s.Name, two = strings.Cut(name, "/"); !two {
+			s.Namespace, s.Name, two = strings.Cut(name, ":")
+		}
+		found = two && s.Namespace != ""
+	default:
+		found = false
+	}
+	if !found || s.nobody() != "" {
+		return Subject{}, fmt.Errorf("subject %q%s: write User:NAME, Group:NAME or ServiceAccount:NAMESPACE/NAME", text, s.whyNobody())
+	}
+	return s, nil
+}
+
+// whyNobody is nobody as a part of a sentence.
+func (s Subject) whyNobody() string {
+	if why := s.nobody(); why != "" && (s.Kind == UserKind || s.Kind == GroupKind) {
+		return ": " + why
+	}
+	return ""
 }
 
 // String names the subject for people: ServiceAccount shop/web.
