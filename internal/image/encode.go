@@ -14,13 +14,13 @@ type stored struct {
 	Files    int
 	Bytes    int64
 	Problems []Problem
-	Odd      bool
 	Count    uint32
 	Nodes    []byte
 	Names    [][]byte
 	Owners   []owner
 	Links    []string
 	Facts    []inventory.Facts
+	Joins    []join
 }
 
 const nodeSize = 32
@@ -30,8 +30,8 @@ const nodeSize = 32
 func (l *Layer) Encode() ([]byte, error) {
 	s := l.tree
 	out := stored{
-		Files: l.Files, Bytes: l.Bytes, Problems: l.Problems, Odd: l.odd, Count: s.count,
-		Names: s.names, Owners: s.owners, Links: s.links, Facts: l.facts,
+		Files: l.Files, Bytes: l.Bytes, Problems: l.Problems, Count: s.count,
+		Names: s.names, Owners: s.owners, Links: s.links, Facts: l.facts, Joins: l.joins,
 		Nodes: make([]byte, 0, int(s.count)*nodeSize),
 	}
 	le := binary.LittleEndian
@@ -56,7 +56,7 @@ func (l *Layer) Encode() ([]byte, error) {
 
 // Format is part of a cache's key: it is raised whenever a layer is kept in
 // another form or read in another way.
-const Format = 1
+const Format = 2
 
 // Decode reads what Encode wrote. What does not hold together is an error.
 func Decode(data []byte) (*Layer, error) {
@@ -94,7 +94,12 @@ func Decode(data []byte) (*Layer, error) {
 		}
 		s.enter(s.add(n))
 	}
-	return &Layer{Files: in.Files, Bytes: in.Bytes, Problems: in.Problems, odd: in.Odd, tree: s, facts: in.Facts}, nil
+	for _, j := range in.Joins {
+		if j.Link >= in.Count || j.To >= in.Count {
+			return nil, fmt.Errorf("decode a layer: a link of path %d to %d of %d", j.Link, j.To, in.Count)
+		}
+	}
+	return &Layer{Files: in.Files, Bytes: in.Bytes, Problems: in.Problems, tree: s, facts: in.Facts, joins: in.Joins}, nil
 }
 
 // check holds that a node points to what is there.
@@ -105,7 +110,7 @@ func (in *stored) check(id uint32, n *node) error {
 	case 0:
 		ok = ok && n.parent == 0 && n.nameLen == 0 && n.kind == Dir
 	default:
-		ok = ok && n.parent < id && n.nameLen > 0 && int(page) < len(in.Names) && int(off)+int(n.nameLen) <= len(in.Names[page])
+		ok = ok && n.parent < id && (n.nameLen > 0 || n.flags&removed != 0) && int(page) < len(in.Names) && int(off)+int(n.nameLen) <= len(in.Names[page])
 	}
 	switch n.kind {
 	case Symlink, hardlink:

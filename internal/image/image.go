@@ -3,10 +3,12 @@
 // read once as a stream, of each file only what its parsers want is kept, and
 // paths cost some fifty bytes each.
 //
-// Layers are merged as containerd applies them (its archive package): whiteouts
-// and opaque directories hide what lower layers hold and nothing of their own
-// layer, parents that are symbolic links are followed within the root, hard
-// links may lead to lower layers.
+// Layers are merged as containerd does it for Kubernetes, on overlayfs: each is
+// unpacked by itself, entry after entry, over the symbolic links that it holds
+// itself, and then put over the lower ones. So a directory that only its children
+// speak of takes the place of a lower layer's link, and a whiteout hides nothing
+// of its own layer. Of what containerd refuses, the most is made: hard links may
+// lead to lower layers.
 package image
 
 import (
@@ -50,10 +52,11 @@ type Layer struct {
 	Problems []Problem
 	tree     *store
 	facts    []inventory.Facts
-	// odd says that something other than a directory has children, which only
-	// merging can put right.
-	odd bool
+	joins    []join
 }
+
+// join is a hard link and the file that it is a link to, by their nodes.
+type join struct{ Link, To uint32 }
 
 // File is one path of a merged tree. It is a view that is cheap to copy.
 type File struct {

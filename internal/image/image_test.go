@@ -150,9 +150,9 @@ func TestMerge(t *testing.T) {
 			hidden: []string{"d/x 1 @0 by 1", "f 1 @0 by 1"},
 		},
 		{
-			name:   "a parent that is a link below is followed",
+			name:   "a parent takes the place of a link of a lower layer",
 			layers: [][]string{{"usr/lib/", "lib -> usr/lib"}, {"lib/x.so = 1", "lib/sub/y = 1"}},
-			want:   []string{"lib -> usr/lib @0", "usr/", "usr/lib/", "usr/lib/sub/", "usr/lib/sub/y 1 @1", "usr/lib/x.so 1 @1"},
+			want:   []string{"lib/", "lib/sub/", "lib/sub/y 1 @1", "lib/x.so 1 @1", "usr/", "usr/lib/"},
 		},
 		{
 			name:   "an explicit folder takes the place of a link",
@@ -160,10 +160,32 @@ func TestMerge(t *testing.T) {
 			want:   []string{"lib/", "lib/x 1 @1", "usr/", "usr/lib/"},
 		},
 		{
-			name:   "a whiteout below a link removes what the link leads to",
+			name:   "a whiteout below a link of a lower layer removes nothing of what the link leads to",
 			layers: [][]string{{"usr/lib/x = 1", "lib -> usr/lib"}, {"lib/.wh.x"}},
-			want:   []string{"lib -> usr/lib @0", "usr/", "usr/lib/"},
-			hidden: []string{"usr/lib/x 1 @0 by 1"},
+			want:   []string{"lib/", "usr/", "usr/lib/", "usr/lib/x 1 @0"},
+		},
+		{
+			name:   "a parent that is a link of its layer is followed, and what it leads to is made",
+			layers: [][]string{{"run/lock/old = 1"}, {"lock -> ../x/../run/lock", "lock/.wh.old", "lock/new = 22", "lock -> opt", "lock/y = 1"}},
+			want:   []string{"lock -> opt @1", "opt/", "opt/y 1 @1", "run/", "run/lock/", "run/lock/new 2 @1"},
+			hidden: []string{"run/lock/old 1 @0 by 1"},
+		},
+		{
+			name:   "a folder after its whiteout is the lower one again, as overlayfs has it",
+			layers: [][]string{{"d/x = 1", "e/x = 1"}, {".wh.d", "d/", "d/y = 22", ".wh.e", "e/y = 22"}},
+			want:   []string{"d/", "d/x 1 @0", "d/y 2 @1", "e/", "e/y 2 @1"},
+			hidden: []string{"e/x 1 @0 by 1"},
+		},
+		{
+			name:   "a hard link keeps what was at its target when it was made",
+			layers: [][]string{{"a = 1", "b => a", "a = 333", "c => b", "d => a", "e/x = 22", "f => e/x", "e = 1"}, {"g => a"}},
+			want:   []string{"a 3 @0", "b 1 @0", "c 1 @0 linked", "d 3 @0 linked", "e 1 @0", "f 2 @0", "g 3 @1 linked"},
+		},
+		{
+			name:   "a hard link to a symbolic link, to a whiteout and over a link",
+			layers: [][]string{{"x = 1", "y = 1", "usr/z = 22"}, {"lib -> usr", "usr/z = 333", "s => lib", ".wh.x", "y => x", "z => lib/z"}},
+			want:   []string{"lib -> usr @1", "s -> usr @1", "usr/", "usr/z 3 @1", "z 3 @1 linked"},
+			hidden: []string{"usr/z 2 @0 by 1", "x 1 @0 by 1", "y 1 @0 by 1"},
 		},
 		{
 			name:   "a whiteout of a link leaves what it leads to",
@@ -172,14 +194,20 @@ func TestMerge(t *testing.T) {
 		},
 		{
 			name:   "links do not lead out of the root",
-			layers: [][]string{{"etc/", "up -> ../../../etc"}, {"up/x = 1"}},
-			want:   []string{"etc/", "etc/x 1 @1", "up -> ../../../etc @0"},
+			layers: [][]string{{"etc/", "up -> ../../../etc", "up/x = 1"}},
+			want:   []string{"etc/", "etc/x 1 @0", "up -> ../../../etc @0"},
 		},
 		{
 			name:     "links in a circle",
-			layers:   [][]string{{"a -> b", "b -> a"}, {"a/x = 1"}},
-			want:     []string{"a/", "a/x 1 @1", "b -> a @0"},
-			problems: 0,
+			layers:   [][]string{{"a -> b", "b -> a", "a/x = 1"}},
+			want:     []string{"a -> b @0", "b/", "b/x 1 @0"},
+			problems: 1,
+		},
+		{
+			name:     "a file below a file, and a hard link to itself",
+			layers:   [][]string{{"a = 1", "a/x = 1", "b = 1", "b => b"}},
+			want:     []string{"a/", "a/x 1 @0", "b 1 @0"},
+			problems: 2,
 		},
 		{
 			name:   "a link and files below it in one layer",
@@ -410,6 +438,7 @@ func TestLimits(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(pack(f, "a/x = 1", ".wh.b", "c -> a", "c/y = 2", "d => a/x"), pack(f, "a/.wh..wh..opq", "a/x = 2", "e -> e", "e/f = 1"))
+	f.Add(pack(f, "a = 1", "b => a", "a = 2", "l -> d/../x", "l/y = 1", "l => a", "d/", "d = 1", "d/"), pack(f, ".wh.d", "d/", "d/.wh..wh..opq", "c => b", "x/.wh.y", "y => x/y"))
 	f.Fuzz(func(t *testing.T, one, two []byte) {
 		var layers []*image.Layer
 		for _, data := range [][]byte{one, two} {
@@ -440,7 +469,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func FuzzDecode(f *testing.F) {
-	data, err := layer(f, &image.Reader{}, "a/x = 1", ".wh.b", "c -> a", "d => a/x").Encode()
+	data, err := layer(f, &image.Reader{}, "a/x = 1", ".wh.b", "c -> a", "d => a/x", "a = 1", "e => nothing").Encode()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"seawall.io/seawall/internal/inventory"
 )
@@ -19,13 +18,9 @@ func Merge(layers []*Layer) (*Tree, error) {
 	t := &Tree{layers: len(layers)}
 	for i, l := range layers {
 		t.Problems = append(t.Problems, l.Problems...)
-		if t.store == nil && !l.odd {
+		if t.store == nil {
 			t.adopt(l)
 			continue
-		}
-		if t.store == nil {
-			t.store = newStore()
-			t.store.own(owner{})
 		}
 		m := merging{t: t, layer: uint16(i), from: l, places: make([]uint32, l.tree.count)}
 		m.run()
@@ -53,6 +48,9 @@ func (t *Tree) adopt(l *Layer) {
 	for _, id := range links {
 		n := t.store.node(id)
 		t.join(id, t.store.links[n.extra-1])
+	}
+	for _, j := range l.joins {
+		t.joins = append(t.joins, joined{written{j.Link, 0}, written{j.To, 0}})
 	}
 }
 
@@ -101,6 +99,9 @@ type joined struct{ link, to written }
 // upper layer took the path away that it was a link to.
 func (t *Tree) settleLinks() {
 	there := func(w written) bool {
+		if w.id >= t.store.count {
+			return false // replaced within its layer
+		}
 		n := t.store.node(w.id)
 		return n.kind == Regular && n.layer == w.layer && t.store.visible(w.id)
 	}
@@ -145,12 +146,7 @@ type merging struct {
 	from   *Layer
 	places []uint32 // of the layer's nodes in the tree
 	offset uint32   // of the layer's facts
-	made   int      // directories that only links ask for
 }
-
-// maxMade is how many directories the links of one layer may ask for: one link
-// in a tar can stand for two thousand.
-const maxMade = 100_000
 
 func (m *merging) run() {
 	m.offset = uint32(len(m.t.facts))
@@ -166,115 +162,52 @@ func (m *merging) run() {
 		}
 	}
 	l := m.from.tree
-	for id := range l.count {
-		if n := l.node(id); n.flags&(whiteout|opaque) != 0 {
-			m.hide(id, n)
-		}
-	}
 	var links []uint32
-	for id := uint32(1); id < l.count; id++ {
-		n := l.node(id)
-		if n.kind == None {
-			continue // nothing but a whiteout
-		}
-		at := m.place(id, n)
-		m.places[id] = at
-		if n.kind == hardlink {
-			links = append(links, id)
+	for id := uint32(1); id < l.count; id++ { // parents come before their children
+		switch n := l.node(id); {
+		case n.flags&removed != 0:
+			m.places[id] = ^id // one that the tree does not have
+		case n.kind == None:
+			m.hide(id, n)
+		default:
+			m.places[id] = m.place(id, n)
+			if n.flags&opaque != 0 {
+				m.t.store.node(m.places[id]).cleared = m.layer + 1
+			}
+			if n.kind == hardlink {
+				links = append(links, id)
+			}
 		}
 	}
 	for _, id := range links {
 		m.t.join(m.places[id], l.links[l.node(id).extra-1])
 	}
+	at := func(id uint32) written { return written{m.places[id], m.layer} }
+	for _, j := range m.from.joins {
+		m.t.joins = append(m.t.joins, joined{at(j.Link), at(j.To)})
+	}
 }
 
-// hide takes away what a whiteout or an opaque directory names.
+// hide takes away what a whiteout names.
 func (m *merging) hide(id uint32, n *node) {
-	f, ok := m.t.Lstat(m.from.tree.path(id))
-	if n.flags&opaque != 0 {
-		f, ok = m.t.Stat(m.from.tree.path(id))
-	}
-	if !ok || (f.id == 0 && n.flags&opaque == 0) {
+	s := m.t.store
+	at, ok := s.child(m.places[n.parent], m.from.tree.name(id))
+	if n.flags&whiteout == 0 || !ok || !s.visible(at) {
 		return
 	}
-	at := f.node()
-	at.cleared = m.layer + 1
-	if n.flags&whiteout != 0 {
-		at.flags |= removed
-	}
-}
-
-// dir returns the place of the directory that a node stands in: where that is a
-// link, what it leads to.
-func (m *merging) dir(id uint32) uint32 {
-	if id == 0 {
-		return 0
-	}
-	at := m.places[id]
-	if m.t.store.node(at).kind == Dir {
-		return at
-	}
-	if m.t.store.node(at).kind == Symlink {
-		if to, ok := m.follow(at, new(int)); ok {
-			return to
-		}
-	}
-	m.t.Problems = append(m.t.Problems, problem(m.t.store.path(at), "a layer puts files below it as if it were a directory"))
-	m.write(at, node{kind: Dir, mode: 0o755, flags: implied})
-	return at
-}
-
-// follow returns the directory that a symbolic link leads to, and makes it where
-// it is not there: /var/lock often leads to a /run/lock that only a running
-// system has.
-func (m *merging) follow(link uint32, hops *int) (uint32, bool) {
-	s := m.t.store
-	target := s.links[s.node(link).extra-1]
-	if *hops++; *hops > maxHops || len(target) > maxName {
-		return 0, false
-	}
-	at := s.node(link).parent
-	if strings.HasPrefix(target, "/") {
-		at = 0
-	}
-	for part := range strings.SplitSeq(target, "/") {
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			at = s.node(at).parent
-			continue
-		}
-		id, ok := s.child(at, []byte(part))
-		switch {
-		case !ok:
-			if m.made++; m.made > maxMade {
-				return 0, false
-			}
-			id = s.make(at, []byte(part), node{kind: Dir, mode: 0o755, flags: implied, layer: m.layer})
-		case !s.visible(id) || s.node(id).kind == None:
-			m.keepHidden(id, s.node(id))
-			m.write(id, node{kind: Dir, mode: 0o755, flags: implied})
-		case s.node(id).kind == Symlink:
-			if id, ok = m.follow(id, hops); !ok {
-				return 0, false
-			}
-		case s.node(id).kind != Dir:
-			return 0, false
-		}
-		at = id
-	}
-	return at, true
+	gone := s.node(at)
+	gone.cleared = m.layer + 1
+	gone.flags |= removed
 }
 
 // place writes one node of the layer to the tree.
 func (m *merging) place(id uint32, n *node) uint32 {
 	s := m.t.store
-	parent := m.dir(n.parent)
+	parent := m.places[n.parent]
 	name := m.from.tree.name(id)
 	with := *n
 	with.owner = s.own(m.from.tree.owners[n.owner])
-	with.flags &= implied
+	with.flags &= implied | linked
 	switch {
 	case n.kind == Symlink || n.kind == hardlink:
 		s.links = append(s.links, m.from.tree.links[n.extra-1])
@@ -293,19 +226,12 @@ func (m *merging) place(id uint32, n *node) uint32 {
 		m.write(at, with)
 		return at
 	}
-	if with.kind == Dir {
-		switch {
-		case old.kind == Dir && with.flags&implied != 0:
-			return at
-		case old.kind == Dir:
+	if with.kind == Dir && old.kind == Dir {
+		if with.flags&implied == 0 {
 			old.mode, old.owner, old.flags = with.mode, with.owner, old.flags&^implied
 			old.layer = max(old.layer, m.layer)
-			return at
-		case old.kind == Symlink && with.flags&implied != 0:
-			if to, ok := m.follow(at, new(int)); ok {
-				return to
-			}
 		}
+		return at
 	}
 	m.inherit(old, &with)
 	m.keepHidden(at, old)

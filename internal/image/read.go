@@ -59,6 +59,7 @@ type Reader struct {
 	// last is the directory that the last path stood in.
 	last    string
 	lastDir uint32
+	torn    bool // paths were replaced by others of the same layer
 	dropped int
 }
 
@@ -88,7 +89,7 @@ func (r *Reader) Read(stream io.Reader) (*Layer, error) {
 func (r *Reader) Begin() {
 	r.layer = &Layer{tree: newStore()}
 	r.layer.tree.own(owner{})
-	r.last, r.lastDir, r.dropped = "", 0, 0
+	r.last, r.lastDir, r.torn, r.dropped = "", 0, false, 0
 }
 
 // End returns the layer.
@@ -98,6 +99,13 @@ func (r *Reader) End() *Layer {
 	}
 	l := r.layer
 	r.layer = nil
+	if r.torn {
+		for id := uint32(1); id < l.tree.count; id++ { // children come after their parents
+			if n := l.tree.node(id); n.flags&removed != 0 || l.tree.node(n.parent).flags&removed != 0 {
+				n.kind, n.extra, n.flags = None, 0, removed
+			}
+		}
+	}
 	return l
 }
 
@@ -158,25 +166,60 @@ func (r *Reader) Add(h *tar.Header, content io.Reader) error {
 		if n.extra, err = r.content(path, n.fileMode(), n.size, content); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-	case Symlink, hardlink:
-		r.layer.tree.links = append(r.layer.tree.links, strings.Clone(h.Linkname))
-		n.extra = uint32(len(r.layer.tree.links))
-		if kind == hardlink {
-			if err := r.linked(path, h, content); err != nil {
-				return fmt.Errorf("%s: %w", path, err)
-			}
-		}
+	case hardlink:
+		return r.link(at, name, n, h, content)
+	case Symlink:
+		n.extra = r.keepLink(h.Linkname)
 	case None, Dir, Device, Pipe:
 	}
-	r.put(at, []byte(name), n)
+	r.put(at, name, n)
+	return nil
+}
+
+// keepLink keeps what a link holds, and returns 1 + its index.
+func (r *Reader) keepLink(target string) uint32 {
+	r.layer.tree.links = append(r.layer.tree.links, strings.Clone(target))
+	return uint32(len(r.layer.tree.links))
+}
+
+// link makes a hard link the file that its target is at this moment. One to what
+// this layer does not have is left to Merge.
+func (r *Reader) link(dir uint32, name string, n node, h *tar.Header, content io.Reader) error {
+	if err := r.linked(h, content); err != nil {
+		return fmt.Errorf("%s: %w", clean(h.Name), err)
+	}
+	target, ok := r.find(h.Linkname)
+	if at, there := r.layer.tree.child(dir, []byte(name)); ok && there && at == target {
+		r.complain(clean(h.Name), "a hard link to itself")
+		return nil
+	}
+	to := r.layer.tree.node(target)
+	switch {
+	case !ok || to.kind == Dir || to.kind == hardlink || to.kind == None && to.flags&whiteout == 0:
+		n.extra = r.keepLink(h.Linkname)
+		r.put(dir, name, n)
+		return nil
+	case to.kind == None: // the device that stands for a whiteout
+		n.flags = whiteout
+	case to.kind != Symlink: // one file: permissions and owner are those of whoever came last
+		to.mode, to.owner = n.mode, n.owner
+	}
+	n.kind, n.size, n.extra = to.kind, to.size, to.extra
+	if n.kind == Regular {
+		n.flags = linked
+	}
+	id := r.put(dir, name, n)
+	if n.kind == Regular {
+		r.layer.joins = append(r.layer.joins, join{id, target})
+	}
 	return nil
 }
 
 // linked looks after a hard link that has a name which a parser wants, and whose
 // target has none. A folder gives the content with the link, and what it tells is
 // kept with the target; a tar does not, and that is said.
-func (r *Reader) linked(path string, h *tar.Header, content io.Reader) error {
-	target := clean(h.Linkname)
+func (r *Reader) linked(h *tar.Header, content io.Reader) error {
+	path, target := clean(h.Name), clean(h.Linkname)
 	m := fs.FileMode(mode(h)) & fs.ModePerm
 	if !slices.ContainsFunc(r.Parsers, func(p inventory.Parser) bool { return p.Wants(path, m, 1) && !p.Wants(target, m, 1) }) {
 		return nil
@@ -204,15 +247,12 @@ func (r *Reader) linked(path string, h *tar.Header, content io.Reader) error {
 
 // find looks a path up in the layer as it was read so far.
 func (r *Reader) find(path string) (uint32, bool) {
-	var at uint32
-	for part := range strings.SplitSeq(path, "/") {
-		id, ok := r.layer.tree.child(at, []byte(part))
-		if !ok {
-			return 0, false
-		}
-		at = id
+	dir, name := split(clean(path))
+	at, ok := r.walk(dir, false)
+	if !ok || name == "" {
+		return 0, false
 	}
-	return at, true
+	return r.layer.tree.child(at, []byte(name))
 }
 
 func kindOf(flag byte) Kind {
@@ -260,33 +300,85 @@ func (r *Reader) dir(path string) (uint32, bool) {
 	if path == r.last {
 		return r.lastDir, true
 	}
+	at, ok := r.walk(path, true)
+	if ok {
+		r.last, r.lastDir = strings.Clone(path), at
+	}
+	return at, ok
+}
+
+// maxLinks is over how many links containerd lets a path of a layer lead.
+const maxLinks = 255
+
+// walk follows a directory's path over the links of the layer. Where one leads to
+// what is not there, directories are made if they may be.
+func (r *Reader) walk(path string, create bool) (uint32, bool) {
 	s := r.layer.tree
 	var at uint32
+	links := 0
 	for rest := path; rest != ""; {
-		var part string
-		part, rest, _ = strings.Cut(rest, "/")
+		part, below, _ := strings.Cut(rest, "/")
 		if len(part) > maxName {
-			r.complain(path[:200], "a directory's name of %d bytes: what is in it is left out", len(part))
+			r.complain(path[:min(len(path), 200)], "a directory's name of %d bytes: what is in it is left out", len(part))
 			return 0, false
 		}
 		name := unsafe.Slice(unsafe.StringData(part), len(part)) // the store copies what it keeps
 		id, ok := s.child(at, name)
+		if !ok && !create {
+			return 0, false
+		}
 		if !ok {
 			id = s.make(at, name, node{kind: Dir, mode: 0o755, flags: implied})
 		}
 		n := s.node(id)
-		if n.kind == None { // a whiteout, and then the directory anew
-			n.kind, n.mode, n.flags = Dir, 0o755, n.flags|implied
+		if n.kind == Symlink {
+			links++
+			if to := s.target(id, below); links <= maxLinks && len(to) <= maxName {
+				at, rest = 0, to
+				continue
+			}
 		}
 		if n.kind != Dir {
-			r.layer.odd = true
+			if !create {
+				return 0, false
+			}
+			id = r.makeDir(at, id)
 		}
-		at = id
+		at, rest = id, below
 	}
-	r.last, r.lastDir = strings.Clone(path), at
 	return at, true
 }
 
+// target tells where a path leads that goes over a link. Dots in the link are
+// taken by its text, as containerd does, since what it names need not be there.
+func (s *store) target(link uint32, below string) string {
+	to := s.links[s.node(link).extra-1]
+	if len(to) > maxName {
+		return to
+	}
+	if !strings.HasPrefix(to, "/") {
+		to = s.path(s.node(link).parent) + "/" + to
+	}
+	return clean(to + "/" + below)
+}
+
+// makeDir puts a directory in the place of something that a layer puts files
+// below. Containerd refuses such a layer.
+func (r *Reader) makeDir(parent, id uint32) uint32 {
+	s := r.layer.tree
+	dir := node{kind: Dir, mode: 0o755, flags: implied}
+	switch old := s.node(id); {
+	case old.flags&whiteout != 0:
+		dir.flags |= opaque // of the lower layers' directory nothing is left
+	case old.kind != None:
+		r.complain(s.path(id), "a layer puts files below it as if it were a directory")
+	}
+	return r.put(parent, string(s.name(id)), dir)
+}
+
+// whiteout removes what lower layers have. What the layer itself has stays, as
+// the specification of images says, though containerd refuses a whiteout that
+// comes after it.
 func (r *Reader) whiteout(dir uint32, name string) {
 	s := r.layer.tree
 	switch {
@@ -296,51 +388,41 @@ func (r *Reader) whiteout(dir uint32, name string) {
 	case strings.HasPrefix(name, auxPrefix):
 		return
 	}
-	gone := []byte(name[len(whiteoutPrefix):])
-	if len(gone) == 0 || string(gone) == "." || string(gone) == ".." {
+	gone := name[len(whiteoutPrefix):]
+	if gone == "" || gone == "." || gone == ".." {
 		return
 	}
-	id, ok := s.child(dir, gone)
-	if !ok {
-		id = s.make(dir, gone, node{kind: None})
+	switch id, ok := s.child(dir, []byte(gone)); {
+	case !ok || s.node(id).kind == None:
+		r.put(dir, gone, node{kind: None, flags: whiteout})
+	case s.node(id).kind == Dir:
+		s.node(id).flags |= opaque
 	}
-	s.node(id).flags |= whiteout
 }
 
-// put writes an entry; a later one of the same name wins.
-func (r *Reader) put(dir uint32, name []byte, n node) {
+// put writes an entry and returns its node; a later one of the same name wins.
+func (r *Reader) put(dir uint32, name string, n node) uint32 {
 	s := r.layer.tree
-	id, ok := s.child(dir, name)
+	id, ok := s.child(dir, []byte(name))
 	if !ok {
-		s.make(dir, name, n)
-		return
+		return s.make(dir, []byte(name), n)
 	}
 	old := s.node(id)
-	if old.kind == Dir && n.kind != Dir {
-		// A directory that the same layer replaces: what was in it is gone. To hide
-		// it in a tree of one layer needs a second one, which merging makes.
-		r.layer.odd = true
-		r.dropBelow(id)
-		r.last, r.lastDir = "", 0
+	switch {
+	case old.kind == Dir && n.kind == Dir:
+		old.mode, old.owner, old.flags = n.mode, n.owner, old.flags&^implied
+		return id
+	case old.kind == None:
+		n.parent, n.name, n.nameLen = old.parent, old.name, old.nameLen
+		*old = n
+		return id
 	}
-	if old.kind != None && old.kind != Dir && n.kind == Dir {
-		n.flags |= whiteout // what lower layers have here went when the first entry came
-	}
-	n.parent, n.name, n.nameLen = old.parent, old.name, old.nameLen
-	n.flags |= old.flags & (whiteout | opaque)
-	*old = n
-}
-
-// dropBelow takes all that is below a node out of the layer.
-func (r *Reader) dropBelow(top uint32) {
-	s := r.layer.tree
-	gone := map[uint32]bool{top: true}
-	for id := top + 1; id < s.count; id++ { // children come after their parents
-		if n := s.node(id); gone[n.parent] {
-			gone[id] = true
-			n.kind, n.extra = None, 0
-		}
-	}
+	// What was there goes, with all that is below it, but for other links to it:
+	// it gives its name away, and its node to nobody.
+	old.kind, old.extra, old.flags, old.nameLen = None, 0, removed, 0
+	r.torn = true
+	r.last, r.lastDir = "", 0
+	return s.make(dir, []byte(name), n)
 }
 
 // content reads what is wanted of a file and returns 1 + the index of its facts.

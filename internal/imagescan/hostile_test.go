@@ -248,8 +248,14 @@ func TestOddPaths(t *testing.T) {
 			{images.Symlink("a", "b"), images.Symlink("b", "a")}, {images.File("a/node_modules/m/package.json", old)},
 		}, flaws: []string{"09 minimist fixed"}},
 		{name: "link-to-host", layers: [][]images.Entry{
-			{images.Symlink("etc", "/"), images.Symlink("lib", "usr/lib"), images.Dir("usr/lib")}, {images.File("lib/node_modules/m/package.json", old)}, {images.Whiteout("usr/lib/node_modules/m/package.json")},
+			{images.Symlink("etc", "/"), images.Symlink("lib", "usr/lib"), images.Dir("usr/lib"), images.File("lib/node_modules/m/package.json", old)}, {images.Whiteout("usr/lib/node_modules/m/package.json")},
 		}},
+		{name: "parent-over-a-lower-link", layers: [][]images.Entry{
+			{images.Symlink("lib", "usr/lib"), images.Dir("usr/lib")}, {images.File("lib/node_modules/m/package.json", old)}, {images.Whiteout("usr/lib/node_modules")},
+		}, flaws: []string{"09 minimist fixed"}},
+		{name: "whiteout-and-folder", layers: [][]images.Entry{
+			{images.File("app/node_modules/m/package.json", old)}, {images.Whiteout("app"), images.Dir("app")},
+		}, flaws: []string{"09 minimist fixed"}}, // overlayfs shows the lower folder
 		{name: "replaced-by-directory", layers: [][]images.Entry{
 			{images.File("app", "x")}, {images.File("app/node_modules/m/package.json", old)},
 		}, flaws: []string{"09 minimist fixed"}},

@@ -76,6 +76,7 @@ func sample(t *testing.T) string {
 		&tar.Header{Typeflag: tar.TypeLink, Name: "bin/app-again", Linkname: "bin/app", Mode: 0o755, Uid: 12, Gid: 34},
 		&tar.Header{Typeflag: tar.TypeLink, Name: "data/from-perl", Linkname: "bin/perl", Mode: 0o755, Uid: 12, Gid: 34}, // stays, and what it is a link of does not
 		&tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/bin", Linkname: "../bin"},
+		file("usr/bin/more", script), // over the link
 		&tar.Header{Typeflag: tar.TypeChar, Name: "data/null", Devmajor: 1, Devminor: 3, Mode: 0o666},
 		&tar.Header{Typeflag: tar.TypeFifo, Name: "data/pipe", Mode: 0o600},
 		file("data/replaced", "old"), file("data/removed", "secret"), file("var/lib/apt/lists/x", strings.Repeat("x", 5000)),
@@ -84,7 +85,7 @@ func sample(t *testing.T) string {
 		file("var/lib/dpkg/info/app.list", "/.\n/bin\n/bin/app\n/bin/app-again\n/bin/gone\n"), file("var/lib/dpkg/info/app.postinst", script),
 		file("var/lib/dpkg/info/perl.list", "/.\n/bin\n/bin/perl\n/bin/perl5\n"),
 	)
-	upper := layer(t, file("data/replaced", "new"), file("data/.wh.removed", ""), file("usr/bin/more", script))
+	upper := layer(t, file("data/replaced", "new"), file("data/.wh.removed", ""))
 	name := filepath.Join(t.TempDir(), "full.tar")
 	f, err := os.Create(name)
 	if err != nil {
