@@ -57,6 +57,10 @@ func route(t testing.TB, g *attack.Graph, from, to string) string {
 }
 
 const shop = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {pod-security.kubernetes.io/enforce: baseline}}
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: maker}

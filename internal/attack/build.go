@@ -68,6 +68,10 @@ type builder struct {
 	rbac    *rbac.Model
 	changes map[changeKey]int
 	plain   map[*Primitive]int32 // steps that are nothing but a primitive
+	placed  placement
+	pulled  map[int32]map[int32]bool // by node: Secrets to pull images that it has
+	// admissions are the steps of podPower, -1 where there is none.
+	admissions map[admissionKey]int32
 	// accounts are the service accounts by namespace.
 	accounts map[string][]int32
 	// pending is what waits until all vertices of objects are there.
@@ -79,6 +83,9 @@ type builder struct {
 func (b *builder) build() {
 	b.identities()
 	b.workloads()
+	b.secretContents()
+	b.place()
+	b.inside()
 	b.grants()
 	for len(b.pending) > 0 {
 		next := b.pending

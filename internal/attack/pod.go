@@ -2,6 +2,7 @@ package attack
 
 import (
 	"slices"
+	"strings"
 
 	"seawall.io/seawall/internal/cluster"
 )
@@ -12,8 +13,20 @@ func (b *builder) workloads() {
 	templates := b.snap.Templates()
 	for i := range templates {
 		t := &templates[i]
-		v := b.workload(t)
-		b.always(mountedToken, v, b.account(t.Namespace(), t.ServiceAccount()))
+		b.workload(t)
+	}
+}
+
+// inside adds what an attacker in a pod holds: its token, its Secrets and, where
+// the container has the means, the node.
+func (b *builder) inside() {
+	templates := b.snap.Templates()
+	for i := range templates {
+		t := &templates[i]
+		v := b.have(Workload, t.Namespace(), t.Object.Kind+"/"+t.Object.Name)
+		b.mountedTokens(v, t)
+		b.mountedSecrets(v, t)
+		b.escapes(v, t)
 	}
 }
 
@@ -21,8 +34,14 @@ func (b *builder) workloads() {
 func (b *builder) workload(t *cluster.PodTemplate) int32 {
 	v := b.vertex(Workload, t.Namespace(), t.Object.Kind+"/"+t.Object.Name)
 	b.g.Vertices[v].Object = t.Object
-	b.g.Vertices[v].System = slices.Contains(systemNamespaces, t.Namespace())
+	b.g.Vertices[v].System = systemNamespace(t.Namespace())
 	return v
+}
+
+// systemNamespace says that Kubernetes itself or a distribution runs there, so
+// that nothing is offered to be changed.
+func systemNamespace(ns string) bool {
+	return slices.Contains(systemNamespaces, ns) || strings.HasPrefix(ns, "openshift-")
 }
 
 // namespaces are all that objects stand in, sorted.
@@ -39,6 +58,9 @@ func (b *builder) namespaces() []string {
 		}
 		for _, t := range b.snap.Templates() {
 			seen[t.Namespace()] = true
+		}
+		if !b.snap.Whole { // each cluster has these, whatever the files say
+			seen["default"], seen["kube-system"] = true, true
 		}
 		out := make([]string, 0, len(seen))
 		for ns := range seen {

@@ -330,6 +330,9 @@ func (g *Graph) Name(v int) string {
 		name = "the internet"
 	case User, Group, ServiceAccount, Secret, Node:
 		name = [...]string{User: "user", Group: "group", ServiceAccount: "service account", Node: "node", Secret: "Secret"}[x.Kind] + " " + name
+		if x.Name == someNode || x.Name == someControlPlane {
+			name = x.Name
+		}
 	case Admin:
 		name = "cluster-admin"
 	case Power:
