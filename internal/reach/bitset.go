@@ -51,3 +51,11 @@ func (b bitset) each(f func(int)) {
 		}
 	}
 }
+
+func (b bitset) size() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}

@@ -79,10 +79,19 @@ func (m *Model) classify() {
 func (m *Model) fillSets(x *groups) {
 	n := len(m.classes)
 	m.hosts = newBitset(n)
+	at := map[string]int{}
 	for _, c := range m.classes {
 		if c.host {
 			m.hosts.add(c.id)
 		}
+		key := (&group{pods: []*pod{{}}, ports: c.ports}).key()
+		i, known := at[key]
+		if !known {
+			i = len(m.byNames)
+			at[key] = i
+			m.byNames = append(m.byNames, named{newBitset(n), c.ports})
+		}
+		m.byNames[i].set.add(c.id)
 	}
 	for _, g := range x.all {
 		id := g.pods[0].class.id

@@ -86,6 +86,12 @@ func (m *Model) Answer(from, to Peer, port Port) Answer { return m.Ports(from, t
 
 // Ports says to which ports of a peer another can connect.
 func (m *Model) Ports(from, to Peer) *Ports {
+	if from.kind == podPeer && to.kind == podPeer {
+		a, b := m.byPlace[placeOf(from.template)], m.byPlace[placeOf(to.template)]
+		if a != nil && b != nil && !isSelf(a, b) {
+			return m.both(of(m.parts(a.class.profiles[netpol.Egress]), b.class.id), of(m.parts(b.class.profiles[netpol.Ingress]), a.class.id))
+		}
+	}
 	var out *Ports
 	m.pairs(from, to, func(a, b *endpoint) {
 		egress, ingress := m.directions(a, b)

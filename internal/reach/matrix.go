@@ -30,7 +30,7 @@ func (m *Model) Classes() []Class {
 // Class returns the number of the class of a template; ok is false for one that
 // is not among the snapshot's Templates.
 func (m *Model) Class(t *cluster.PodTemplate) (id int, ok bool) {
-	if p := m.byPlace[place{t.Object, t.SpecPath}]; p != nil {
+	if p := m.byPlace[placeOf(t)]; p != nil {
 		return p.class.id, true
 	}
 	return 0, false
@@ -42,6 +42,8 @@ type Matrix struct {
 	// ingress are the profiles of the classes, and which of them each class has.
 	ingress []*profile
 	of      []int
+	// row, in and both are used for each row anew.
+	row, in, both []*Ports
 }
 
 // Matrix returns the matrix of all pods. It holds no pair: Row makes a row from
@@ -60,30 +62,31 @@ func (m *Model) Matrix() *Matrix {
 		}
 		x.of[i] = j
 	}
+	x.row, x.in, x.both = make([]*Ports, len(m.classes)), make([]*Ports, len(x.ingress)), make([]*Ports, len(x.ingress))
 	return x
 }
 
 // Row returns to which ports of each class the pods of one can connect, in the
 // order of Classes. Equal Ports are the same. What a pod of the class may do to
-// itself is not in it.
+// itself is not in it. The next call overwrites the row.
 func (x *Matrix) Row(from int) []*Ports {
 	m := x.m
-	ingress := make([]*Ports, len(x.ingress))
 	for i, p := range x.ingress {
-		ingress[i] = of(m.parts(p), from)
+		x.in[i] = of(m.parts(p), from)
 	}
-	out := make([]*Ports, len(m.classes))
-	for _, part := range m.parts(m.classes[from].profiles[netpol.Egress]) {
-		both := make([]*Ports, len(ingress))
-		part.set.each(func(to int) {
-			i := x.of[to]
-			if both[i] == nil {
-				both[i] = m.both(part.ports, ingress[i])
+	for i, part := range m.parts(m.classes[from].profiles[netpol.Egress]) {
+		for j := range x.in {
+			x.both[j] = m.both(part.ports, x.in[j])
+		}
+		if i == 0 { // the largest, with what the others then overwrite
+			for to, j := range x.of {
+				x.row[to] = x.both[j]
 			}
-			out[to] = both[i]
-		})
+			continue
+		}
+		part.set.each(func(to int) { x.row[to] = x.both[x.of[to]] })
 	}
-	return out
+	return x.row
 }
 
 // Fold puts classes together that reach and are reached alike, and returns these
@@ -94,7 +97,7 @@ func (x *Matrix) Fold() (sets [][]int, cells [][]*Ports) {
 	rows := make([][]*Ports, n)
 	ids := map[*Ports]uint32{}
 	for i := range rows {
-		rows[i] = x.Row(i)
+		rows[i] = slices.Clone(x.Row(i))
 	}
 	id := func(p *Ports) uint32 {
 		if _, known := ids[p]; !known {

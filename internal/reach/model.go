@@ -28,6 +28,7 @@ type Model struct {
 
 	classes  []*class
 	hosts    bitset // the classes of pods on the host's network
+	byNames  []named
 	profiles [2]map[string]*profile
 
 	nodes     nodes
@@ -45,6 +46,8 @@ type place struct {
 	object *cluster.Object
 	path   string
 }
+
+func placeOf(t *cluster.PodTemplate) place { return place{t.Object, t.SpecPath} }
 
 // pod is what a question needs to know of the pods of one template.
 type pod struct {
@@ -138,7 +141,7 @@ func (m *Model) addPods() {
 		p := readPod(&templates[i])
 		p.addrs = addrs[p.template.Object]
 		m.pods[i] = p
-		m.byPlace[place{p.template.Object, p.template.SpecPath}] = p
+		m.byPlace[placeOf(p.template)] = p
 	}
 }
 
@@ -252,8 +255,11 @@ func (m *Model) intern(p *Ports) *Ports {
 
 // both returns the Ports that two interned ones share.
 func (m *Model) both(p, q *Ports) *Ports {
-	if p == q {
+	switch {
+	case p == q, len(p.steps) == 0, q.free():
 		return p
+	case len(q.steps) == 0, p.free():
+		return q
 	}
 	key := [2]*Ports{p, q}
 	m.mu.Lock()

@@ -127,7 +127,7 @@ func (m *Model) endpoints(p Peer, edges []netip.Prefix) []*endpoint {
 // podOf returns what is known of a template, also of one that is not among the
 // snapshot's.
 func (m *Model) podOf(t *cluster.PodTemplate) *pod {
-	if p := m.byPlace[place{t.Object, t.SpecPath}]; p != nil {
+	if p := m.byPlace[placeOf(t)]; p != nil {
 		return p
 	}
 	p := readPod(t)

@@ -96,6 +96,9 @@ func (p *Ports) Same() (a Answer, ok bool) {
 	return Denied, false
 }
 
+// free says that all ports are reached.
+func (p *Ports) free() bool { return len(p.steps) == 1 && p.steps[0] == step{0, Allowed} }
+
 // Any returns the best that is known of any port: Allowed where one is, Depends
 // or Unknown where one may be.
 func (p *Ports) Any() Answer {

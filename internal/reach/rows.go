@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"slices"
 	"sync"
 
 	"seawall.io/seawall/internal/netpol"
@@ -18,6 +19,12 @@ type rows struct {
 type part struct {
 	set   bitset
 	ports *Ports
+}
+
+// named is classes on whose pods the names of ports mean the same.
+type named struct {
+	set   bitset
+	ports []*Ports
 }
 
 // sketch is a part in the making: what the matchers of the profile say of it.
@@ -62,7 +69,7 @@ func (m *Model) makeParts(p *profile) []part {
 		}
 	}
 	if p.names && p.direction == netpol.Egress {
-		work = m.splitByNames(work)
+		work = m.splitByNames(p, work)
 	}
 	var out []part
 	at := map[*Ports]int{}
@@ -79,6 +86,9 @@ func (m *Model) makeParts(p *profile) []part {
 		at[ports] = len(out)
 		out = append(out, part{s.set, ports})
 	}
+	// The largest part, most often that of the classes which no rule names, is
+	// found first.
+	slices.SortStableFunc(out, func(a, b part) int { return b.set.size() - a.set.size() })
 	return out
 }
 
@@ -112,26 +122,41 @@ func splitBy(work []sketch, set bitset, mark func(*sketch)) []sketch {
 	return out
 }
 
-// splitByNames splits sketches by what the names of ports mean on the pods.
-func (m *Model) splitByNames(work []sketch) []sketch {
+// splitByNames splits sketches by what the names of ports mean on the pods, where
+// a rule that asks for names matches them.
+func (m *Model) splitByNames(p *profile, work []sketch) []sketch {
 	var out []sketch
 	for _, s := range work {
-		sets := map[string]*sketch{}
-		var order []*sketch
-		s.set.each(func(i int) {
-			g := group{pods: []*pod{{}}, ports: m.classes[i].ports}
-			key := g.key()
-			t := sets[key]
-			if t == nil {
-				t = &sketch{set: newBitset(len(m.classes)), answers: s.answers, named: m.classes[i].ports, node: s.node}
-				sets[key] = t
-				order = append(order, t)
+		if !p.asksNames(&s) {
+			out = append(out, s)
+			continue
+		}
+		for _, named := range m.byNames {
+			if s.set == nil {
+				break
 			}
-			t.set.add(i)
-		})
-		for _, t := range order {
-			out = append(out, *t)
+			var in bitset
+			if in, s.set = s.set.split(named.set); in != nil {
+				out = append(out, sketch{set: in, answers: s.answers, named: named.ports, node: s.node})
+			}
 		}
 	}
 	return out
+}
+
+// asksNames says whether a rule that asks for ports by name matches a sketch.
+func (p *profile) asksNames(s *sketch) bool {
+	for _, tier := range p.tiers {
+		for _, a := range tier {
+			for _, r := range a.rules[p.direction] {
+				if len(r.named) == 0 {
+					continue
+				}
+				if r.AnyPeer || slices.ContainsFunc(r.peers, func(mt *matcher) bool { return s.answers[p.index(mt)] != Denied }) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
