@@ -95,11 +95,7 @@ func (s *spool) add(o *cluster.Object) error {
 		e.Name = "objects/" + cmp.Or(e.group, "core") + "/" + e.version + "/" + e.kind + ".jsonl"
 		s.entries[o.GVK()] = e
 	}
-	root := o.Root
-	if o.Kind == "Secret" { // nothing else here holds what a file must not have
-		root = redact.Redactor{}.Object(root)
-	}
-	s.line = append(root.AppendJSON(s.line[:0]), '\n')
+	s.line = append(redact.Redactor{}.Object(o.Root).AppendJSON(s.line[:0]), '\n')
 	e.size += int64(len(s.line))
 	e.Objects++
 	s.total++

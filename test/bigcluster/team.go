@@ -363,7 +363,8 @@ func (m *maker) flaws() flaws {
 		f.security = obj("capabilities", obj("add", []string{pick(m, "NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "NET_RAW")}))
 	}
 	if m.chance(0.067) {
-		path := pick(m, "/data/cache", "/mnt/models", "/var/log", "/etc/ssl/certs", "/var/run/docker.sock", "/run/containerd/containerd.sock", "/")
+		path := pick(m, "/data/cache", "/mnt/models", "/opt/agent", "/etc/localtime", "/etc/localtime", "/etc/ssl/certs", "/var/log", "/var/log",
+			"/var/log", "/sys/class/net", "/run/containerd/containerd.sock", "/")
 		f.mounts = append(f.mounts, obj("name", "host", "mountPath", "/host", "readOnly", m.chance(0.5)))
 		f.volumes = append(f.volumes, obj("name", "host", "hostPath", obj("path", path, "type", "")))
 	}
