@@ -21,8 +21,9 @@ type Question struct {
 }
 
 // Report answers a question in the nouns that commands, pages and other programs
-// take. What was read, and from where, is for the caller to add.
-func (g *Graph) Report(q Question) *seawall.Paths {
+// take, with the cuts that they describe. What was read, and from where, is for the
+// caller to add.
+func (g *Graph) Report(q Question) (*seawall.Paths, []Cut) {
 	paths := g.Paths(q.Entries, q.Goals)
 	r := &seawall.Paths{
 		Total: len(paths), Paths: []seawall.Path{}, Goals: []seawall.PathGoal{}, Cuts: []seawall.PathCut{},
@@ -39,10 +40,11 @@ func (g *Graph) Report(q Question) *seawall.Paths {
 			r.Paths = append(r.Paths, g.Describe(p, q.Goals))
 		}
 	}
+	var cuts []Cut
 	if q.Cut {
-		r.Cuts = g.cuts(q, r.Goals)
+		r.Cuts, cuts = g.cuts(q, r.Goals)
 	}
-	return r
+	return r, cuts
 }
 
 // Describe puts a path into words.
@@ -137,7 +139,7 @@ func (g *Graph) DescribeChange(i int) seawall.PathChange {
 
 // cuts finds the cut of each goal that has a path, and verifies it. Goals of which
 // the cut is the same are verified together, since that takes a new graph.
-func (g *Graph) cuts(q Question, goals []seawall.PathGoal) []seawall.PathCut {
+func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, []Cut) {
 	entries := make([]int, len(q.Entries))
 	for i, e := range q.Entries {
 		entries[i] = e.Vertex
@@ -180,7 +182,7 @@ func (g *Graph) cuts(q Question, goals []seawall.PathGoal) []seawall.PathCut {
 		}
 		same[key] = nil
 	}
-	return cuts
+	return cuts, found
 }
 
 // verify looks for paths to a goal in the graph that a cut leaves.

@@ -136,7 +136,7 @@ func TestSelectClusters(t *testing.T) {
 func TestReport(t *testing.T) {
 	g := graph(t, podsInPay+"---"+runnerIsAdmin)
 	q := ask(g)
-	r := g.Report(q)
+	r, _ := g.Report(q)
 	if r.Total == 0 || len(r.Paths) != r.Total {
 		t.Fatalf("%d of %d paths", len(r.Paths), r.Total)
 	}
@@ -146,7 +146,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	q.Limit = 1
-	if short := g.Report(q); len(short.Paths) != 1 || short.Total != r.Total || short.Paths[0].ID != r.Paths[0].ID {
+	if short, _ := g.Report(q); len(short.Paths) != 1 || short.Total != r.Total || short.Paths[0].ID != r.Paths[0].ID {
 		t.Errorf("with a limit: %d of %d", len(short.Paths), short.Total)
 	}
 }
@@ -163,7 +163,7 @@ subjects:
 - {kind: Group, apiGroup: rbac.authorization.k8s.io, name: platform}
 - {kind: Group, apiGroup: rbac.authorization.k8s.io, name: "system:authenticated"}
 `)
-	r := g.Report(ask(g))
+	r, _ := g.Report(ask(g))
 	if got := strings.Join(r.Granted, ", "); got != "group platform" {
 		t.Errorf("granted to %q", got)
 	}

@@ -124,7 +124,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.origin("fail-on"), err)
 			}
-			out, err := parseOutputs(outputs)
+			out, err := parseOutputs(outputs, report.Formats())
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.origin("output"), err)
 			}
@@ -203,13 +203,13 @@ func verdict(r *seawall.Report, failOn seawall.Severity, allowIncomplete bool) e
 // output is one place to write a report to.
 type output struct{ format, file string }
 
-func parseOutputs(flags []string) ([]output, error) {
+func parseOutputs(flags, formats []string) ([]output, error) {
 	var out []output
 	toStdout := 0
 	for _, text := range flags {
 		format, file, _ := strings.Cut(text, "=")
-		if !slices.Contains(report.Formats(), format) {
-			return nil, fmt.Errorf("format %q: want %s", format, strings.Join(report.Formats(), ", "))
+		if !slices.Contains(formats, format) {
+			return nil, fmt.Errorf("format %q: want %s", format, strings.Join(formats, ", "))
 		}
 		if file == "" || file == "-" {
 			file = ""

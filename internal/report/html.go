@@ -138,23 +138,31 @@ type htmlCheck struct {
 // its policy (CSP) lets only its own style and script run. It reads without
 // the script, which adds the filters.
 func writeHTML(w *sink, r *seawall.Report, o *Options) error {
-	t, err := template.New("report").Funcs(template.FuncMap{
+	t, err := newTemplates().Parse(pathTemplate)
+	if err == nil {
+		t, err = t.New("report").Parse(htmlTemplate)
+	}
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, newPage(r, o))
+}
+
+// newTemplates is a template with the functions that all pages use.
+func newTemplates() *template.Template {
+	return template.New("").Funcs(template.FuncMap{
 		"clean":    clean,
 		"number":   number,
 		"where":    htmlWhere,
 		"mark":     severityMark,
 		"status":   statusWord,
 		"why":      suppressedWhy,
-		"lacking":  incompleteWhere,
+		"lacking":  func(in seawall.Incomplete) string { return incompleteWhere(&in) },
 		"subject":  func(s seawall.Subject) string { return subjectName(&s) },
 		"list":     func(words []string) string { return few(words, maxWords) },
 		"statuses": htmlStatuses,
 		"join":     func(list []string) string { return clean(strings.Join(list, ", ")) },
-	}).Parse(htmlTemplate)
-	if err != nil {
-		return err
-	}
-	return t.Execute(w, newPage(r, o))
+	}).Funcs(pathFuncs())
 }
 
 func newPage(r *seawall.Report, o *Options) *page {
