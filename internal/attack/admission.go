@@ -54,8 +54,8 @@ type admissionKey struct {
 	past      guards
 }
 
-// admission is what would become of a pod that owns its node.
-type admission struct {
+// admittance is what would become of a pod that owns its node.
+type admittance struct {
 	closed     bool // it is refused, whatever the means
 	likelihood float64
 	conditions []Condition
@@ -65,8 +65,8 @@ type admission struct {
 
 // admission evaluates what would decide about such a pod: the level of Pod
 // Security, security context constraints, policies, webhooks.
-func (b *builder) admission(ns string, past guards) admission {
-	g := admission{likelihood: podToNode.Likelihood}
+func (b *builder) admission(ns string, past guards) admittance {
+	g := admittance{likelihood: podToNode.Likelihood}
 	if past&levelGuard == 0 {
 		b.podSecurity(&g, ns)
 	}
@@ -81,12 +81,12 @@ func (b *builder) admission(ns string, past guards) admission {
 }
 
 // unsure notes a condition that nobody can decide from the objects.
-func (g *admission) unsure(times float64, format string, args ...any) {
+func (g *admittance) unsure(times float64, format string, args ...any) {
 	g.likelihood *= times
 	g.conditions = append(g.conditions, Condition{Text: fmt.Sprintf(format, args...)})
 }
 
-func (g *admission) holds(format string, args ...any) {
+func (g *admittance) holds(format string, args ...any) {
 	g.conditions = append(g.conditions, Condition{Text: fmt.Sprintf(format, args...), Holds: Yes})
 }
 
@@ -95,7 +95,7 @@ const enforceLabel = "pod-security.kubernetes.io/enforce"
 // podSecurity reads the level that a namespace enforces. baseline and restricted
 // have forbidden all that gives the node since their first version, so that the
 // version which is enforced makes no difference.
-func (b *builder) podSecurity(g *admission, ns string) {
+func (b *builder) podSecurity(g *admittance, ns string) {
 	if b.minor() < 23 {
 		g.holds("Kubernetes 1.%d enforces no Pod Security level by default", b.minor())
 		if len(b.snap.Kind("PodSecurityPolicy")) > 0 {
@@ -366,7 +366,7 @@ func has(list *document.Node, want string) bool {
 // policies asks the cluster's ValidatingAdmissionPolicies about pods that own
 // their nodes. What denies the harmless pod too, for a label that it lacks, says
 // nothing about the others.
-func (b *builder) policies(g *admission, ns string) {
+func (b *builder) policies(g *admittance, ns string) {
 	policies := b.admissionPolicies()
 	if len(policies) == 0 {
 		return
@@ -470,7 +470,7 @@ func (b *builder) hasWindows() bool {
 
 // webhooks notes the policy engines and webhooks that are asked about pods in a
 // namespace: what they answer cannot be known here.
-func (b *builder) webhooks(g *admission, ns string) {
+func (b *builder) webhooks(g *admittance, ns string) {
 	labels := b.namespaceLabels(ns)
 	asked := ""
 	for _, o := range b.snap.Kind("ValidatingWebhookConfiguration") {

@@ -42,6 +42,7 @@ func Build(snaps []*cluster.Snapshot, o Options) *Graph {
 			g: g, cluster: i, snap: s, options: o, plain: steps,
 			rbac: rbac.Of(s), changes: map[changeKey]int{},
 		}
+		b.prepare()
 		b.build()
 	}
 	fleet(g)
@@ -69,11 +70,29 @@ type builder struct {
 	changes map[changeKey]int
 	plain   map[*Primitive]int32 // steps that are nothing but a primitive
 	placed  placement
+	net     network
 	pulled  map[int32]map[int32]bool // by node: Secrets to pull images that it has
 	// admissions are the steps of podPower, -1 where there is none.
 	admissions map[admissionKey]int32
-	// accounts are the service accounts by namespace.
-	accounts map[string][]int32
+	// bound are the subjects of each binding, holds those that are a vertex, and
+	// memberships the groups that an identity is certain to be in.
+	bound       [][]*bound
+	holds       map[int32][]*bound
+	memberships map[int32][]int32
+	// dangle are the accounts that are bound and do not exist, by namespace.
+	dangle map[string][]int32
+	// table and products are what is looked for in rules; matched and gained what
+	// was found; everything is a role with all permissions.
+	table      *table
+	products   map[string][]*product
+	matched    map[*rbac.Role][]match
+	gained     map[scope][]gain
+	everything *rbac.Role
+	// shared are steps of several edges, residents what a namespace has, given the
+	// Secrets that workloads are given.
+	shared    map[stepKey]int32
+	residents residents
+	given     map[int32][]int32
 	// pending is what waits until all vertices of objects are there.
 	pending []func()
 }
@@ -86,6 +105,7 @@ func (b *builder) build() {
 	b.secretContents()
 	b.place()
 	b.inside()
+	b.connections()
 	b.grants()
 	for len(b.pending) > 0 {
 		next := b.pending

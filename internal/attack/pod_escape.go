@@ -141,11 +141,11 @@ func (e *escapist) at(field string) Evidence {
 
 // windows says that the container is one that runs on the Windows node itself.
 func (e *escapist) windows() bool {
-	at := Evidence{e.t.Object, document.Key(e.path, "windowsOptions.hostProcess")}
+	at := Evidence{e.t.Object, e.path + ".windowsOptions.hostProcess"}
 	on, set := e.context.At("windowsOptions", "hostProcess").Bool()
 	if !set {
 		on, _ = e.t.Spec().At("securityContext", "windowsOptions", "hostProcess").Bool()
-		at.Path = document.Key(e.t.SpecPath, "securityContext.windowsOptions.hostProcess")
+		at.Path = e.t.SpecPath + ".securityContext.windowsOptions.hostProcess"
 	}
 	if on {
 		w := way{
@@ -214,7 +214,7 @@ func (e *escapist) capabilities() {
 		if p.condition != "" {
 			w.conditions = []Condition{{Text: p.condition}}
 		}
-		at := Evidence{e.t.Object, document.Index(document.Key(e.path, "capabilities.add"), i)}
+		at := Evidence{e.t.Object, document.Index(e.path+".capabilities.add", i)}
 		w.evidence = []Evidence{at}
 		w.changes = []int{e.withoutCapabilities(added)}
 		if name == "SYS_PTRACE" && hostPID {
@@ -244,7 +244,7 @@ func (e *escapist) withoutCapabilities(added *document.Node) int {
 			rest = append(rest, n.Str())
 		}
 	}
-	at := document.Key(e.path, "capabilities.add")
+	at := e.path + ".capabilities.add"
 	return e.b.change(e.t.Object, at, Change{
 		Text: "add no capability that leads to the node to container " + e.c.Name() + " of " + templateName(e.t),
 		Ops:  []seawall.PatchOp{{Op: "replace", Path: document.Pointer(at), Value: rest}}, Cost: 2,

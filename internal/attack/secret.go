@@ -153,7 +153,7 @@ func (b *builder) mountedTokens(v int32, t *cluster.PodTemplate) {
 			if token == nil || !forAPIServer(token.Get("audience").Str()) {
 				continue
 			}
-			path := document.Index(document.Key(document.Index(document.Key(t.SpecPath, "volumes"), i), "projected.sources"), j)
+			path := document.Index(document.Index(document.Key(t.SpecPath, "volumes"), i)+".projected.sources", j)
 			b.edge(v, account, b.step(Step{Primitive: mountedToken, Evidence: []Evidence{{t.Object, path}}}))
 			return // no change of automounting takes this one away
 		}

@@ -1,0 +1,558 @@
+package attack
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
+	"seawall.io/seawall/internal/netpol"
+	"seawall.io/seawall/internal/patch"
+	"seawall.io/seawall/internal/reach"
+)
+
+// weakness is what lets who reaches the pods of a workload run code in them.
+type weakness struct {
+	likelihood float64
+	text       string
+	evidence   []Evidence
+	conditions []Condition
+	checks     []string
+	// ports are those that it concerns, none for all that the pods listen on.
+	ports []reach.Port
+}
+
+// unknownFlaw is the weakness that everything which listens may have.
+var unknownFlaw = weakness{
+	likelihood: networkReach.Likelihood, text: "a flaw that is not known yet",
+	conditions: []Condition{{Text: "what listens there has a flaw that gives code"}},
+}
+
+// network is what the policies say, and which workloads are worth reaching.
+type network struct {
+	*reach.Model
+	weak map[int32]weakness // by workload
+}
+
+// connections adds P53: from the internet to what is exposed, and from pods to the
+// workloads with a weakness that is known, as far as policies let them.
+func (b *builder) connections() {
+	templates := b.snap.Templates()
+	if len(templates) == 0 {
+		return
+	}
+	b.net = network{reach.Of(b.snap), map[int32]weakness{}}
+	if b.options.CNI != "" {
+		if cni, err := reach.Plugin(b.options.CNI); err != nil {
+			b.unknown("network policies were read without regard to a plugin: " + err.Error())
+		} else {
+			b.net.Model = reach.With(b.snap, cni)
+		}
+	}
+	answers := b.probes()
+	var targets []*cluster.PodTemplate
+	for i := range templates {
+		t := &templates[i]
+		v := b.workloadVertex(t)
+		w, ok := b.weakness(t, answers)
+		if ok {
+			if _, seen := b.net.weak[v]; !seen {
+				targets = append(targets, t)
+			}
+			b.net.weak[v] = w
+		} else {
+			w = unknownFlaw
+		}
+		b.exposed(v, t, w)
+	}
+	b.between(targets)
+}
+
+// workloadVertex is the vertex of a template.
+func (b *builder) workloadVertex(t *cluster.PodTemplate) int32 {
+	return b.have(Workload, t.Namespace(), t.Object.Kind+"/"+t.Object.Name)
+}
+
+// weakness returns the worst that is known of a workload.
+func (b *builder) weakness(t *cluster.PodTemplate, answers map[*cluster.Object][]weakness) (weakness, bool) {
+	var all []weakness
+	for i := range t.Containers {
+		if t.Containers[i].Type == cluster.Init {
+			continue
+		}
+		all = append(all, b.flaws(t, &t.Containers[i])...)
+	}
+	for _, e := range cluster.Exposures(b.snap).Of(t) {
+		all = append(all, answers[e.Service]...)
+	}
+	if w, ok := sensitive(t); ok {
+		all = append(all, w)
+	}
+	if len(all) == 0 {
+		return weakness{}, false
+	}
+	return slices.MaxFunc(all, func(a, b weakness) int { return cmp.Compare(a.likelihood, b.likelihood) }), true
+}
+
+// flaws are the vulnerabilities of a container's image: a KEV entry says that it
+// is exploited, EPSS how likely that is within 30 days.
+func (b *builder) flaws(t *cluster.PodTemplate, c *cluster.Container) []weakness {
+	var out []weakness
+	for _, f := range b.options.Flaws[c.Image()] {
+		w := weakness{
+			likelihood: min(max(f.EPSS, 0.1), 0.85),
+			text:       fmt.Sprintf("%s in %s of image %s", f.ID, f.Package, c.Image()),
+			evidence:   []Evidence{{t.Object, document.Key(c.Path, "image")}},
+			checks:     []string{"image-rce-vuln-exposed", "image-critical-vuln-exposed"},
+			conditions: []Condition{{Text: "the program with " + f.ID + " is what answers"}},
+		}
+		if f.KEV {
+			w.likelihood = 0.9
+			w.text += ", which is exploited"
+		}
+		if f.Object != nil {
+			w.evidence = append(w.evidence, Evidence{f.Object, ""})
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// probes are the Services of which a probe found that they serve whoever comes.
+func (b *builder) probes() map[*cluster.Object][]weakness {
+	out := map[*cluster.Object][]weakness{}
+	for _, o := range b.snap.Kind("Probe") {
+		if o.Group() != "seawall.io" {
+			continue
+		}
+		e := cluster.Exposures(b.snap).Service(o.Namespace, o.Name)
+		if e == nil {
+			continue
+		}
+		for i, a := range o.Root.Get("answers").List() {
+			if a.Get("verdict").Str() != "open" {
+				continue
+			}
+			// To command a product is to run code; data and insight lead to it now and
+			// then.
+			likelihood := map[string]float64{"control": 0.9, "data": 0.3}[a.Get("gain").Str()]
+			number, _ := a.Get("port").Int()
+			out[e.Service] = append(out[e.Service], weakness{
+				likelihood: max(likelihood, 0.1),
+				text:       fmt.Sprintf("%s asks nobody who they are and %s", a.Get("product").Str(), a.Get("evidence").Str()),
+				evidence:   []Evidence{{o, document.Index("answers", i)}, {e.Service, "spec"}},
+				ports:      targetPorts(e, number),
+			})
+		}
+	}
+	return out
+}
+
+// targetPorts are the ports of the pods that a port of a Service leads to.
+func targetPorts(e *cluster.Exposure, number int64) []reach.Port {
+	var out []reach.Port
+	for _, n := range e.Service.Root.At("spec", "ports").List() {
+		if port, _ := n.Get("port").Int(); port != number {
+			continue
+		}
+		protocol, err := reach.ParseProtocol(n.Get("protocol").Str())
+		if err != nil {
+			continue
+		}
+		target := n.Get("targetPort")
+		if at, ok := target.Int(); ok {
+			number = at
+		} else if name := target.Str(); name != "" {
+			for _, t := range e.Templates {
+				number = namedPort(t, name)
+			}
+		}
+		if number > 0 && number < 1<<16 {
+			out = append(out, reach.Port{Protocol: protocol, Number: uint16(number)})
+		}
+	}
+	return out
+}
+
+func namedPort(t *cluster.PodTemplate, name string) int64 {
+	for i := range t.Containers {
+		for _, p := range t.Containers[i].Root.Get("ports").List() {
+			if p.Get("name").Str() == name {
+				at, _ := p.Get("containerPort").Int()
+				return at
+			}
+		}
+	}
+	return 0
+}
+
+// commanders are products that command clusters, or run code, for whoever signs in, and have been found
+// to ask nobody.
+var commanders = []struct {
+	repository string // the end of the image's name
+	name       string
+	likelihood float64
+	checks     []string
+}{
+	{"kubernetes-helm/tiller", "Tiller", 0.8, []string{"tiller-deployed", "tiller-listens-cluster"}},
+	{"helm/tiller", "Tiller", 0.8, []string{"tiller-deployed", "tiller-listens-cluster"}},
+	{"library/docker", "a Docker daemon", 0.5, nil},
+	{"weaveworks/scope", "Weave Scope", 0.5, nil},
+	{"rayproject/ray", "Ray", 0.5, nil},
+	{"library/flink", "Flink", 0.4, nil},
+	{"kubernetesui/dashboard", "the Kubernetes dashboard", 0.2, []string{"dashboard-deployed"}},
+	{"jupyter/base-notebook", "Jupyter", 0.2, nil},
+	{"jupyter/scipy-notebook", "Jupyter", 0.2, nil},
+	{"portainer/portainer-ce", "Portainer", 0.1, nil},
+	{"jenkins/jenkins", "Jenkins", 0.1, nil},
+	{"argoproj/argocli", "Argo Workflows", 0.1, nil},
+}
+
+// sensitive says that a workload is one of those products.
+func sensitive(t *cluster.PodTemplate) (weakness, bool) {
+	for i := range t.Containers {
+		c := &t.Containers[i]
+		if c.Image() == "" || c.Type == cluster.Init {
+			continue
+		}
+		repository := check.ParseImage(c.Image()).Repository
+		for _, p := range commanders {
+			if repository == p.repository || strings.HasSuffix(repository, "/"+p.repository) {
+				return weakness{
+					likelihood: p.likelihood, text: p.name + ", which commands more than itself",
+					evidence:   []Evidence{{t.Object, document.Key(c.Path, "image")}},
+					conditions: []Condition{{Text: p.name + " lets strangers in"}}, checks: p.checks,
+				}, true
+			}
+		}
+	}
+	return weakness{}, false
+}
+
+// exposed adds the steps from the internet to a workload, by each object that
+// leads to it.
+func (b *builder) exposed(v int32, t *cluster.PodTemplate, w weakness) {
+	if len(cluster.Exposures(b.snap).Ways(t)) == 0 && !opensHostPort(t) {
+		return
+	}
+	done := map[*cluster.Object]bool{}
+	for _, e := range b.net.Outside(t).Entries {
+		if e.Internal || done[e.Object] || e.Answer == reach.Denied || len(w.ports) > 0 && !slices.Contains(w.ports, e.Port) {
+			continue
+		}
+		s := Step{
+			Primitive: networkReach, Likelihood: w.likelihood, Checks: slices.Concat(w.checks, []string{"workload-external-facing"}),
+			Text: fmt.Sprintf("%s %s leads to %s: %s", e.Object.Kind, e.Object.Name, e.Port, w.text),
+		}
+		s.Conditions = slices.Concat(w.conditions, unsettled(e.Answer, &s.Likelihood))
+		switch e.Through {
+		case cluster.NodePort, reach.HostPort, reach.HostNetwork:
+			public, times := b.publicNodes()
+			if public.Holds == No {
+				continue
+			}
+			s.Likelihood *= times
+			s.Conditions = append(s.Conditions, public)
+		case cluster.LoadBalancer, cluster.ExternalIPs, cluster.Ingress, cluster.GatewayRoute, cluster.IstioGateway:
+		}
+		done[e.Object] = true
+		s.Evidence = append(s.Evidence, Evidence{e.Object, b.wayPath(t, e)})
+		if e.Service != nil && e.Service != e.Object {
+			s.Evidence = append(s.Evidence, Evidence{e.Service, "spec"})
+		}
+		s.Evidence = append(s.Evidence, w.evidence...)
+		if e.Object == e.Service && len(w.checks)+len(w.ports) > 0 && !systemNamespace(t.Namespace()) {
+			s.Changes = b.withdraw(e.Service)
+		}
+		b.edge(b.internet(), v, b.step(s))
+	}
+}
+
+// withdraw is the change that leaves a Service to the cluster alone.
+func (b *builder) withdraw(service *cluster.Object) []int {
+	at := "spec.type"
+	switch service.Root.At("spec", "type").Str() {
+	case "LoadBalancer", "NodePort":
+	default:
+		return nil
+	}
+	ops := patch.Set(service.Root, at, "ClusterIP")
+	for i, p := range service.Root.At("spec", "ports").List() {
+		if p.Get("nodePort") != nil {
+			path := document.Key(document.Index("spec.ports", i), "nodePort")
+			ops = append(ops, seawall.PatchOp{Op: "remove", Path: document.Pointer(path)})
+		}
+	}
+	return []int{b.change(service, at, Change{
+		Text: "make Service " + or(service.Namespace, "default") + "/" + service.Name + " one of the cluster alone", Ops: ops, Cost: 5,
+	})}
+}
+
+// unsettled is the condition for an answer of the policies that is no plain yes.
+func unsettled(a reach.Answer, likelihood *float64) []Condition {
+	switch a {
+	case reach.Depends:
+		*likelihood *= 0.5
+		return []Condition{{Text: "the network plugin lets it: the policies leave it to the plugin"}}
+	case reach.Unknown:
+		*likelihood *= 0.5
+		return []Condition{{Text: "the network policies allow it: not all of them can be read"}}
+	case reach.Partly:
+		return []Condition{{Text: "it comes from an address that the network policies allow"}}
+	case reach.Allowed, reach.Denied:
+	}
+	return nil
+}
+
+// wayPath is the place in an object that leads to the pods.
+func (b *builder) wayPath(t *cluster.PodTemplate, e reach.Entry) string {
+	for _, w := range cluster.Exposures(b.snap).Ways(t) {
+		if w.Object == e.Object {
+			return w.Path
+		}
+	}
+	if e.Object == t.Object {
+		return t.SpecPath
+	}
+	return "spec"
+}
+
+func opensHostPort(t *cluster.PodTemplate) bool {
+	host, _ := t.Spec().Get("hostNetwork").Bool()
+	return host || slices.ContainsFunc(t.Containers, func(c cluster.Container) bool {
+		return slices.ContainsFunc(c.Root.Get("ports").List(), func(p *document.Node) bool {
+			n, _ := p.Get("hostPort").Int()
+			return n > 0
+		})
+	})
+}
+
+// publicNodes says whether the internet reaches the addresses of nodes, as far as
+// they tell: a firewall may stand before them.
+func (b *builder) publicNodes() (Condition, float64) {
+	c := Condition{Text: "the internet reaches the addresses of the nodes"}
+	known := false
+	for _, o := range b.snap.Kind("Node") {
+		for _, n := range o.Root.At("status", "addresses").List() {
+			address, err := netip.ParseAddr(n.Get("address").Str())
+			if err != nil {
+				continue
+			}
+			known = true
+			if n.Get("type").Str() == "ExternalIP" || !address.IsPrivate() && address.IsGlobalUnicast() {
+				return c, 0.5
+			}
+		}
+	}
+	if known {
+		c.Holds = No
+		return c, 0
+	}
+	return c, 0.3
+}
+
+// maxConnections is how many questions about the network are asked at most: of
+// the workloads with a weakness, those that are most likely to fall are asked
+// about first.
+const maxConnections = 400_000
+
+// between adds the steps from pods to workloads with a weakness. Pods that no
+// policy tells apart are asked about once for each namespace, which a policy that
+// closes a namespace would tell apart.
+func (b *builder) between(targets []*cluster.PodTemplate) {
+	if len(targets) == 0 {
+		return
+	}
+	groups := b.sources()
+	slices.SortStableFunc(targets, func(x, y *cluster.PodTemplate) int {
+		return cmp.Compare(b.net.weak[b.workloadVertex(y)].likelihood, b.net.weak[b.workloadVertex(x)].likelihood)
+	})
+	if most := max(maxConnections/len(groups), 1); len(targets) > most {
+		b.unknown(fmt.Sprintf("connections between pods are in the graph to the %d most vulnerable workloads; %d more have a known weakness", most, len(targets)-most))
+		targets = targets[:most]
+	}
+	for _, t := range targets {
+		v := b.workloadVertex(t)
+		w := b.net.weak[v]
+		ports := w.ports
+		if len(ports) == 0 {
+			ports = b.listens(t)
+		}
+		steps := map[connectionKey]int32{}
+		for i := range groups {
+			g := &groups[i]
+			if len(g.members) == 1 && g.members[0] == v {
+				continue
+			}
+			answer := b.best(g.template, t, ports)
+			if answer == reach.Denied {
+				continue
+			}
+			k := connectionKey{answer, g.namespace == t.Namespace()}
+			step, ok := steps[k]
+			if !ok {
+				step = b.step(b.connection(t, w, k))
+				steps[k] = step
+			}
+			b.edge(b.source(g), v, step)
+		}
+	}
+}
+
+type connectionKey struct {
+	answer reach.Answer
+	within bool // the namespace
+}
+
+func (b *builder) connection(t *cluster.PodTemplate, w weakness, k connectionKey) Step {
+	s := Step{
+		Primitive: networkReach, Likelihood: w.likelihood, Checks: slices.Concat(w.checks, []string{"pod-without-networkpolicy", "namespace-without-networkpolicy"}),
+		Text: "network policies let it connect to " + templateName(t) + ": " + w.text, Evidence: slices.Clone(w.evidence),
+	}
+	s.Conditions = slices.Concat(w.conditions, unsettled(k.answer, &s.Likelihood))
+	if len(s.Evidence) == 0 || s.Evidence[0].Object != t.Object {
+		s.Evidence = append(s.Evidence, Evidence{t.Object, t.SpecPath})
+	}
+	if !k.within {
+		s.Changes = b.closeNamespace(t)
+	}
+	return s
+}
+
+// best is the best answer for any of some ports, for any port at all where none
+// is known.
+func (b *builder) best(from, to *cluster.PodTemplate, ports []reach.Port) reach.Answer {
+	all := b.net.Ports(reach.Pod(from), reach.Pod(to))
+	if len(ports) == 0 {
+		return all.Any()
+	}
+	best := reach.Denied
+	for _, p := range ports {
+		switch a := all.At(p); {
+		case a == reach.Allowed:
+			return a
+		case a != reach.Denied && best == reach.Denied:
+			best = a
+		}
+	}
+	return best
+}
+
+// listens are the ports that the containers declare and that Services lead to.
+func (b *builder) listens(t *cluster.PodTemplate) []reach.Port {
+	var out []reach.Port
+	for i := range t.Containers {
+		for _, p := range t.Containers[i].Root.Get("ports").List() {
+			number, _ := p.Get("containerPort").Int()
+			protocol, err := reach.ParseProtocol(p.Get("protocol").Str())
+			if err == nil && number > 0 && number < 1<<16 {
+				out = append(out, reach.Port{Protocol: protocol, Number: uint16(number)})
+			}
+		}
+	}
+	for _, e := range cluster.Exposures(b.snap).Of(t) {
+		for _, p := range e.Service.Root.At("spec", "ports").List() {
+			number, _ := p.Get("port").Int()
+			out = append(out, targetPorts(e, number)...)
+		}
+	}
+	return out
+}
+
+// group is pods of one namespace that no policy tells apart.
+type group struct {
+	namespace string
+	template  *cluster.PodTemplate
+	members   []int32
+	vertex    int32
+}
+
+func (b *builder) sources() []group {
+	var out []group
+	for _, class := range b.net.Classes() {
+		index := map[string]int{}
+		for _, t := range class.Templates {
+			ns := t.Namespace()
+			i, ok := index[ns]
+			if !ok {
+				i = len(out)
+				index[ns] = i
+				out = append(out, group{namespace: ns, template: t, vertex: -1})
+			}
+			if v := b.workloadVertex(t); v >= 0 && !slices.Contains(out[i].members, v) {
+				out[i].members = append(out[i].members, v)
+			}
+		}
+	}
+	return slices.DeleteFunc(out, func(g group) bool { return len(g.members) == 0 })
+}
+
+// source is the vertex of the connections that a group of pods can make: a single
+// workload stands for itself.
+func (b *builder) source(g *group) int32 {
+	if g.vertex >= 0 {
+		return g.vertex
+	}
+	g.vertex = g.members[0]
+	if len(g.members) > 1 {
+		g.vertex = b.power("network-of:"+b.g.Vertices[g.members[0]].Name, g.namespace)
+		for _, m := range g.members {
+			b.always(within, m, g.vertex)
+		}
+	}
+	return g.vertex
+}
+
+// closeNamespace is the change that lets only pods of its own namespace connect
+// to a workload that is not exposed: to all pods of the namespace where that can
+// be, else to this one's. None is offered where a policy isolates the pods
+// already, since another one could only let in more.
+func (b *builder) closeNamespace(t *cluster.PodTemplate) []int {
+	ns := t.Namespace()
+	policies := b.net.Policies()
+	if systemNamespace(ns) || policies.Isolated(t, netpol.Ingress) || b.entered(t) {
+		return nil
+	}
+	name, selector := "seawall-from-own-namespace", map[string]any{}
+	whole := true
+	for _, other := range b.templatesIn(ns) {
+		if policies.Isolated(other, netpol.Ingress) || b.entered(other) {
+			whole = false
+			break
+		}
+	}
+	if !whole {
+		labels := map[string]any{}
+		for k, v := range t.Labels() {
+			labels[k] = v
+		}
+		if len(labels) == 0 {
+			return nil
+		}
+		name += "-" + t.Object.Name
+		selector["matchLabels"] = labels
+	}
+	about := "network policy " + ns + "/" + name
+	return []int{b.change(nil, about, Change{
+		Text: fmt.Sprintf("let only pods of namespace %s connect to %s", ns, map[bool]string{true: "its pods", false: templateName(t)}[whole]),
+		Cost: 2,
+		New: document.FromValue(map[string]any{
+			"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": map[string]any{"name": name, "namespace": ns},
+			"spec": map[string]any{
+				"podSelector": selector, "policyTypes": []any{"Ingress"},
+				"ingress": []any{map[string]any{"from": []any{map[string]any{"podSelector": map[string]any{}}}}},
+			},
+		}),
+	})}
+}
+
+// entered says that traffic comes to pods from outside the cluster, so that
+// nothing may close them.
+func (b *builder) entered(t *cluster.PodTemplate) bool {
+	return len(cluster.Exposures(b.snap).Ways(t)) > 0 || opensHostPort(t)
+}
