@@ -72,16 +72,3 @@ func (b *builder) namespaces() []string {
 }
 
 type namespacesKey struct{}
-
-// accountsIn are the service accounts of a namespace that are vertices.
-func (b *builder) accountsIn(ns string) []int32 {
-	if b.accounts == nil {
-		b.accounts = map[string][]int32{}
-		for i := range b.g.Vertices {
-			if v := &b.g.Vertices[i]; v.Kind == ServiceAccount && v.Cluster == b.cluster {
-				b.accounts[v.Namespace] = append(b.accounts[v.Namespace], int32(i)) //nolint:gosec // an index
-			}
-		}
-	}
-	return b.accounts[ns]
-}

@@ -1,0 +1,757 @@
+package attack
+
+import (
+	"slices"
+	"strings"
+
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/rbac"
+)
+
+// part is one of several permissions that lead to something together.
+type part uint8
+
+const (
+	none part = iota
+	makesSecret
+	readsSecret
+	makesPod
+	makesAccount
+	makesToken
+	escalatesRole
+	escalatesClusterRole
+	changesRole
+	changesClusterRole
+	makesClusterRole
+	bindsRole
+	bindsClusterRole
+	makesBinding
+	makesClusterBinding
+	changesBinding
+	changesClusterBinding
+	actsAsUser
+	actsAsAccount
+	actsAsGroup
+	asksCert
+	approvesCert
+	approvesFor
+	writesCert
+	signsFor
+	writesNodeStatus
+	evicts
+	makesMutation
+	bindsMutation
+	weakens
+	relabels
+	makesNamespace
+	makesVolume
+	makesClass
+	makesSnapshot
+	makesContent
+	usesConstraint
+	usesPodPolicy
+	parts // how many there are
+)
+
+// partOf is a permission that is a part.
+type partOf struct {
+	part
+	permission
+}
+
+// makers are the permissions to make a workload, and so a pod.
+var makers = []permission{
+	may("create", "", "pods", "replicationcontrollers"),
+	may("create", "apps", "deployments", "daemonsets", "statefulsets", "replicasets"),
+	may("create", "batch", "jobs", "cronjobs"),
+}
+
+func partsOf() []partOf {
+	const rbacGroup = "rbac.authorization.k8s.io"
+	out := []partOf{
+		{makesSecret, may("create", "", "secrets")},
+		{readsSecret, may("get,list,watch,patch", "", "secrets")},
+		{makesAccount, may("create", "", "serviceaccounts")},
+		{makesToken, may("create", "", "serviceaccounts/token")},
+		{escalatesRole, may("escalate", rbacGroup, "roles")},
+		{escalatesClusterRole, may("escalate", rbacGroup, "clusterroles")},
+		{changesRole, may("patch,update", rbacGroup, "roles")},
+		{changesClusterRole, may("patch,update", rbacGroup, "clusterroles")},
+		{makesClusterRole, may("create", rbacGroup, "clusterroles")},
+		{bindsRole, may("bind", rbacGroup, "roles")},
+		{bindsClusterRole, may("bind", rbacGroup, "clusterroles")},
+		{makesBinding, may("create", rbacGroup, "rolebindings")},
+		{makesClusterBinding, may("create", rbacGroup, "clusterrolebindings")},
+		{changesBinding, may("patch,update", rbacGroup, "rolebindings")},
+		{changesClusterBinding, may("patch,update", rbacGroup, "clusterrolebindings")},
+		{actsAsUser, may("impersonate", "", "users")},
+		{actsAsAccount, may("impersonate", "", "serviceaccounts")},
+		{actsAsGroup, may("impersonate", "", "groups")},
+		{asksCert, may("create", certs, "certificatesigningrequests")},
+		{approvesCert, may("patch,update", certs, "certificatesigningrequests/approval")},
+		{approvesFor, may("approve", certs, "signers")},
+		{writesCert, may("patch,update", certs, "certificatesigningrequests/status")},
+		{signsFor, may("sign", certs, "signers")},
+		{writesNodeStatus, may("patch,update", "", "nodes/status")},
+		{evicts, may("create", "", "pods/eviction")},
+		{evicts, may("delete,deletecollection", "", "pods")},
+		{makesMutation, may("create", admission, "mutatingadmissionpolicies")},
+		{bindsMutation, may("create", admission, "mutatingadmissionpolicybindings")},
+		{relabels, may("patch,update", "", "namespaces")},
+		{makesNamespace, may("create", "", "namespaces")},
+		{makesVolume, may("create", "", "persistentvolumes")},
+		{makesClass, may("create", "storage.k8s.io", "storageclasses")},
+		{makesSnapshot, may("create", "snapshot.storage.k8s.io", "volumesnapshots")},
+		{makesContent, may("create", "snapshot.storage.k8s.io", "volumesnapshotcontents")},
+		{usesConstraint, may("use", "security.openshift.io", "securitycontextconstraints")},
+		{usesPodPolicy, may("use", "policy", "podsecuritypolicies")},
+		{usesPodPolicy, may("use", "extensions", "podsecuritypolicies")},
+	}
+	for _, p := range makers {
+		out = append(out, partOf{makesPod, p})
+	}
+	for i := range guardKinds {
+		for _, resource := range guardKinds[i].resources {
+			out = append(out, partOf{weakens, may("patch,update,delete", guardKinds[i].group, resource)})
+		}
+	}
+	return out
+}
+
+// holdings are the grants of each part that one identity has by all its bindings
+// and those of the groups that it is certain to be in.
+type holdings struct {
+	of     [parts][]grant
+	bound  []*bound
+	spaces []string // namespaces in which some part is granted, sorted
+}
+
+// combinations adds what the permissions of one identity lead to together. An
+// identity that has no part by a binding of its own is left out: its groups are
+// identities too.
+func (b *builder) combinations() {
+	for v := range b.g.Vertices {
+		v := int32(v) //nolint:gosec // an index
+		if own := b.holds[v]; slices.ContainsFunc(own, b.partial) {
+			b.combine(v, b.holdingsOf(v))
+		}
+	}
+}
+
+// partial says that a binding grants a part of something. One that grants
+// everything everywhere leads there by itself.
+func (b *builder) partial(x *bound) bool {
+	return b.gives(x.Binding) && (x.Binding.Namespace != "" || whole(x.Binding.Role) == nil) &&
+		slices.ContainsFunc(b.matches(x.Binding.Role), func(m match) bool { return m.part != none })
+}
+
+// holdingsOf collects what an identity holds, its groups' after its own.
+func (b *builder) holdingsOf(v int32) *holdings {
+	h := &holdings{}
+	for _, who := range append([]int32{v}, b.memberships[v]...) {
+		for _, x := range b.holds[who] {
+			if !b.gives(x.Binding) {
+				continue
+			}
+			h.bound = append(h.bound, x)
+			if b.partial(x) {
+				h.add(b.matches(x.Binding.Role), x, x.Binding.Namespace)
+			}
+		}
+	}
+	return h.sorted()
+}
+
+// ofRole is what somebody would hold who came to be bound to a role.
+func (b *builder) ofRole(in scope) *holdings {
+	h := &holdings{}
+	h.add(b.matches(in.role), nil, in.namespace)
+	return h.sorted()
+}
+
+func (h *holdings) add(matches []match, x *bound, ns string) {
+	for _, m := range matches {
+		if m.part != none {
+			h.of[m.part] = append(h.of[m.part], grant{bound: x, rule: m.rule, what: m.what, namespace: ns})
+		}
+	}
+	if ns != "" {
+		h.spaces = append(h.spaces, ns)
+	}
+}
+
+func (h *holdings) sorted() *holdings {
+	slices.Sort(h.spaces)
+	h.spaces = slices.Compact(h.spaces)
+	return h
+}
+
+// in returns the grants of a part that hold in a namespace, or everywhere where
+// that is empty, and that a condition takes.
+func (h *holdings) in(ns string, p part, take func(*grant) bool) []grant {
+	var out []grant
+	for i := range h.of[p] {
+		g := &h.of[p][i]
+		if (g.namespace == "" || g.namespace == ns) && (take == nil || take(g)) {
+			out = append(out, *g)
+		}
+	}
+	return out
+}
+
+// unnamed takes grants that no name restricts: what is to be made has none yet.
+func unnamed(g *grant) bool { return g.rule.Unnamed() }
+
+// naming takes grants that allow something to the object of a name.
+func naming(name string) func(*grant) bool {
+	return func(g *grant) bool { return g.rule.Unnamed() || g.rule.Named(name) }
+}
+
+// both adds a step that needs several permissions, each of which may be granted
+// more than once. Whoever removes all grants of one of them removes all steps.
+type both struct {
+	*Primitive
+	needs      [][]grant
+	conditions []Condition
+	likelihood float64
+	changes    []int // beside those of the grants
+}
+
+// lead adds an edge for each grant of that permission which is granted the least
+// often, so that a cut has to remove them all.
+func (b *builder) lead(v, to int32, x both) {
+	if to < 0 || slices.ContainsFunc(x.needs, func(n []grant) bool { return len(n) == 0 }) {
+		return
+	}
+	needs := make([][]grant, len(x.needs))
+	least := 0
+	for i, list := range x.needs {
+		needs[i] = distinct(list)
+		if len(needs[i]) < len(needs[least]) {
+			least = i
+		}
+	}
+	for i := range needs[least] {
+		s := Step{Primitive: x.Primitive, Conditions: x.conditions, Likelihood: x.likelihood, Changes: slices.Clone(x.changes)}
+		var said []string
+		for j, list := range needs {
+			g := &list[0]
+			if j == least {
+				g = &list[i]
+			}
+			for _, e := range g.evidence() {
+				if !slices.Contains(s.Evidence, e) {
+					s.Evidence = append(s.Evidence, e)
+				}
+			}
+			if text := g.String(); !slices.Contains(said, text) {
+				said = append(said, text)
+			}
+			if g.bound != nil && (j == least || len(list) == 1) {
+				for _, c := range b.revoke(g.bound) {
+					if !slices.Contains(s.Changes, c) {
+						s.Changes = append(s.Changes, c)
+					}
+				}
+			}
+		}
+		s.Text = strings.Join(said, "; ")
+		b.edge(v, to, b.step(s))
+	}
+}
+
+// distinct leaves one grant for each subject of a binding.
+func distinct(list []grant) []grant {
+	var out []grant
+	for _, g := range list {
+		if !slices.ContainsFunc(out, func(have grant) bool { return have.bound == g.bound }) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// combine adds what an identity comes to by what it holds together.
+func (b *builder) combine(v int32, h *holdings) {
+	b.everywhere(v, h)
+	b.ownRoles(v, h)
+	b.bindings(v, h)
+	b.impersonation(v, h)
+	b.certificates(v, h)
+	for _, ns := range append([]string{""}, h.spaces...) {
+		b.within(v, h, ns)
+	}
+	b.relabelling(v, h)
+}
+
+// here says that a combination is new in a namespace: one of the grants holds
+// only there. What holds everywhere is found everywhere at once.
+func here(ns string, needs ...[]grant) bool {
+	if slices.ContainsFunc(needs, func(n []grant) bool { return len(n) == 0 }) {
+		return false
+	}
+	return ns == "" || slices.ContainsFunc(needs, func(n []grant) bool {
+		return !slices.ContainsFunc(n, func(g grant) bool { return g.namespace == "" })
+	})
+}
+
+// everywhere is what is about objects in no namespace.
+func (b *builder) everywhere(v int32, h *holdings) {
+	if conditions, ok := b.mutatingPolicies(nil); ok { // P30
+		b.lead(v, b.lazy(h, makesMutation, (*builder).changeAdmission), both{
+			Primitive: mutatingPolicy, conditions: conditions,
+			needs: [][]grant{h.in("", makesMutation, unnamed), h.in("", bindsMutation, unnamed)},
+		})
+	}
+}
+
+// lazy makes a power only for those who hold a part of it.
+func (b *builder) lazy(h *holdings, p part, power func(*builder) int32) int32 {
+	if len(h.of[p]) == 0 {
+		return -1
+	}
+	return power(b)
+}
+
+// within is what is about objects in a namespace.
+func (b *builder) within(v int32, h *holdings, ns string) {
+	pods := h.in(ns, makesPod, unnamed)
+	// P14. The name of the Secret is the attacker's choice, and so may be one that
+	// he may read.
+	if secret, read := h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil); here(ns, secret, read) {
+		b.lead(v, b.tokens(ns), both{Primitive: mintTokenSecret, needs: [][]grant{secret, read}})
+	}
+	b.claims(v, h, ns, pods)
+	if status, evict := h.in("", writesNodeStatus, nil), h.in(ns, evicts, nil); here(ns, status, evict) { // P26
+		b.lead(v, b.pull(ns), both{Primitive: pullPods, needs: [][]grant{status, evict}})
+	}
+	if len(pods) == 0 {
+		return
+	}
+	// P33. A pod may bring a claim of its own (an ephemeral volume), whatever its
+	// maker may do with claims.
+	if volume := h.in("", makesVolume, unnamed); here(ns, volume, pods) {
+		b.lead(v, b.nodes(), both{Primitive: hostVolume, needs: [][]grant{volume, pods}})
+	}
+	if class := h.in("", makesClass, unnamed); here(ns, class, pods) { // P34
+		if conditions, ok := b.hostPathProvisioner(); ok {
+			b.lead(v, b.nodes(), both{Primitive: storageClass, needs: [][]grant{class, pods}, conditions: conditions})
+		}
+	}
+	// P35. A snapshot of a claim in one's own namespace shows what a pod there can
+	// mount anyway; content that names another's does not.
+	if content, snapshot := h.in("", makesContent, unnamed), h.in(ns, makesSnapshot, unnamed); here(ns, content, snapshot, pods) {
+		if conditions, ok := b.there("VolumeSnapshotClass"); ok {
+			b.lead(v, b.power("read-volumes", ""), both{Primitive: volumeSnapshot, needs: [][]grant{content, snapshot, pods}, conditions: conditions})
+		}
+	}
+	b.weakening(v, h, ns, pods)
+	b.admitted(v, h, ns, pods)
+}
+
+// claims is P48: making the account that a binding waits for, and a way to be it.
+func (b *builder) claims(v int32, h *holdings, ns string, pods []grant) {
+	make := h.in(ns, makesAccount, unnamed)
+	if len(make) == 0 {
+		return
+	}
+	for _, account := range b.waiting(ns) {
+		name := b.g.Vertices[account].Name
+		for _, way := range [][][]grant{
+			{make, pods}, {make, h.in(ns, makesToken, naming(name))}, {make, h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil)},
+		} {
+			if here(ns, way...) {
+				b.lead(v, account, both{Primitive: claimSubject, needs: way})
+			}
+		}
+	}
+}
+
+// waiting are the accounts of a namespace, or of all, that are bound and do not
+// exist.
+func (b *builder) waiting(ns string) []int32 {
+	if b.dangle == nil {
+		b.dangle = map[string][]int32{}
+		for i := range b.g.Vertices {
+			v := int32(i) //nolint:gosec // an index
+			if x := &b.g.Vertices[i]; x.Kind == ServiceAccount && x.Cluster == b.cluster && b.dangling(v) {
+				b.dangle[x.Namespace] = append(b.dangle[x.Namespace], v)
+				b.dangle[""] = append(b.dangle[""], v)
+			}
+		}
+	}
+	return b.dangle[ns]
+}
+
+// hostPathProvisioner says whether the cluster has a provisioner that puts
+// volumes where their storage class says.
+func (b *builder) hostPathProvisioner() ([]Condition, bool) {
+	for _, t := range b.snap.Templates() {
+		if called(&t, "local-path-provisioner") || called(&t, "hostpath-provisioner") {
+			return []Condition{{Text: templateName(&t) + " puts volumes where a storage class says", Holds: Yes}}, true
+		}
+	}
+	return []Condition{{Text: "a provisioner runs that puts volumes where a storage class says"}}, !b.snap.Whole
+}
+
+// ownRoles is P16: adding permissions to a role that one is bound to. An
+// aggregated role takes them from any that has its label (P19).
+func (b *builder) ownRoles(v int32, h *holdings) {
+	if len(h.of[escalatesRole])+len(h.of[escalatesClusterRole]) == 0 {
+		return
+	}
+	for _, x := range h.bound {
+		r, ns := x.Binding.Role, x.Binding.Namespace
+		if ns == "" && whole(r) != nil {
+			continue
+		}
+		mine := []grant{{bound: x, rule: nil, what: "hold " + r.String(), namespace: ns}}
+		to := b.holder(scope{b.everything, ns})
+		if r.Kind == rbac.RoleKind {
+			b.lead(v, to, both{Primitive: escalate, needs: [][]grant{
+				h.in(ns, escalatesRole, naming(r.Name)), h.in(ns, changesRole, naming(r.Name)), mine,
+			}})
+			continue
+		}
+		b.lead(v, to, both{Primitive: escalate, needs: [][]grant{
+			h.in("", escalatesClusterRole, naming(r.Name)), h.in("", changesClusterRole, naming(r.Name)), mine,
+		}})
+		if r.Aggregated {
+			b.lead(v, to, both{Primitive: aggregate, needs: [][]grant{
+				h.in("", escalatesClusterRole, unnamed), h.in("", makesClusterRole, unnamed), mine,
+			}})
+		}
+	}
+}
+
+// bindings is P17: binding oneself to a role, for which one needs the verb bind on
+// it. Without that verb the API server allows only what one holds already (P18),
+// which leads nowhere.
+func (b *builder) bindings(v int32, h *holdings) {
+	if len(h.of[bindsRole])+len(h.of[bindsClusterRole]) == 0 {
+		return
+	}
+	lead := func(to int32, make, bound []grant) {
+		b.lead(v, to, both{Primitive: bind, needs: [][]grant{make, bound}})
+	}
+	if make := h.in("", makesClusterBinding, unnamed); len(make) > 0 {
+		b.bindable(h.in("", bindsClusterRole, nil), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
+			lead(b.holder(scope{r, ""}), make, g)
+		})
+	}
+	for _, ns := range append([]string{""}, h.spaces...) {
+		make := h.in(ns, makesBinding, unnamed)
+		roles, clusterRoles := h.in(ns, bindsRole, nil), h.in(ns, bindsClusterRole, nil)
+		if here(ns, make, clusterRoles) {
+			b.bindable(clusterRoles, rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
+				lead(b.heldIn(r, ns), make, g)
+			})
+		}
+		if here(ns, make, roles) {
+			b.bindable(roles, rbac.RoleKind, ns, func(r *rbac.Role, g []grant) {
+				lead(b.holder(scope{r, r.Namespace}), make, g)
+			})
+		}
+	}
+	b.rebinding(v, h)
+}
+
+// bindable calls each for the roles that grants of bind speak of. Who may bind any
+// ClusterRole is led to everything at once.
+func (b *builder) bindable(grants []grant, kind, ns string, each func(*rbac.Role, []grant)) {
+	var any []grant
+	named := map[string][]grant{}
+	var names []string
+	for _, g := range grants {
+		if g.rule.Unnamed() {
+			any = append(any, g)
+		}
+		for _, name := range g.rule.ResourceNames {
+			if named[name] == nil {
+				names = append(names, name)
+			}
+			named[name] = append(named[name], g)
+		}
+	}
+	if len(any) > 0 && kind == rbac.ClusterRoleKind {
+		each(b.everything, any)
+	}
+	for _, r := range b.rbac.Roles {
+		if r.Kind != kind || ns != "" && r.Namespace != ns {
+			continue
+		}
+		g := named[r.Name]
+		if kind == rbac.RoleKind {
+			g = append(slices.Clip(g), any...)
+		}
+		if len(g) > 0 {
+			each(r, g)
+		}
+	}
+}
+
+// heldIn is the place of whoever is bound to a role in a namespace, or in each.
+func (b *builder) heldIn(r *rbac.Role, ns string) int32 {
+	if ns != "" {
+		return b.holder(scope{r, ns})
+	}
+	if whole(r) != nil {
+		r = b.everything
+	}
+	return b.spread("bound-to:"+r.Kind+"/"+r.Name, "", func(v int32, ns string) {
+		b.always(within, v, b.holder(scope{r, ns}))
+	})
+}
+
+// rebinding is P17 by a binding that is there: its subjects can be changed, its
+// role cannot.
+func (b *builder) rebinding(v int32, h *holdings) {
+	if len(h.of[changesBinding])+len(h.of[changesClusterBinding]) == 0 {
+		return
+	}
+	for _, x := range b.rbac.Bindings {
+		r := x.Role
+		if r == nil {
+			continue
+		}
+		change, bindPart := changesBinding, bindsClusterRole
+		if x.Cluster() {
+			change = changesClusterBinding
+		}
+		if r.Kind == rbac.RoleKind {
+			bindPart = bindsRole
+		}
+		needs := [][]grant{h.in(x.Namespace, change, naming(x.Name)), h.in(x.Namespace, bindPart, naming(r.Name))}
+		if len(needs[0]) > 0 && len(needs[1]) > 0 {
+			b.lead(v, b.holder(scope{r, x.Namespace}), both{Primitive: bind, needs: needs})
+		}
+	}
+}
+
+// impersonation is P20 with groups, which a request names beside a user or an
+// account and never alone.
+func (b *builder) impersonation(v int32, h *holdings) {
+	group := h.in("", actsAsGroup, nil)
+	who := append(slices.Clone(h.of[actsAsUser]), h.of[actsAsAccount]...)
+	who = slices.DeleteFunc(who, func(g grant) bool { return g.namespace != "" && strings.HasSuffix(g.what, " users") })
+	if len(group) == 0 || len(who) == 0 {
+		return
+	}
+	names := map[string][]grant{}
+	for _, g := range group {
+		if g.rule.Unnamed() {
+			names[rbac.Masters] = append(names[rbac.Masters], g)
+		}
+		for _, name := range g.rule.ResourceNames {
+			names[name] = append(names[name], g)
+		}
+	}
+	for i := range b.g.Vertices {
+		if x := &b.g.Vertices[i]; x.Kind == Group && x.Cluster == b.cluster && x.Name != rbac.Masters && len(names[x.Name]) > 0 {
+			b.lead(v, int32(i), both{Primitive: impersonate, needs: [][]grant{names[x.Name], who}}) //nolint:gosec // an index
+		}
+	}
+	if len(names[rbac.Masters]) > 0 {
+		b.lead(v, b.admin(), both{Primitive: impersonate, needs: [][]grant{names[rbac.Masters], who}})
+	}
+}
+
+// certificates is P22 and P23: a client certificate of one's own. Only the signer
+// for clients gives one of any name; that for kubelets gives one of a node.
+func (b *builder) certificates(v int32, h *holdings) {
+	ask := h.in("", asksCert, unnamed)
+	if len(ask) == 0 {
+		return
+	}
+	for _, signer := range []struct {
+		name string
+		to   func(*builder) int32
+	}{
+		{"kubernetes.io/kube-apiserver-client", (*builder).anyIdentity},
+		{"kubernetes.io/kube-apiserver-client-kubelet", (*builder).kubeletIdentity},
+	} {
+		domain := func(g *grant) bool {
+			return g.rule.Unnamed() || g.rule.Named(signer.name) || g.rule.Named("kubernetes.io/*")
+		}
+		if b.eks() == Yes && signer.name == "kubernetes.io/kube-apiserver-client" {
+			continue // the signer of EKS leaves such requests alone
+		}
+		b.lead(v, b.lazy(h, approvesFor, signer.to), both{Primitive: approveCert, needs: [][]grant{
+			ask, h.in("", approvesCert, nil), h.in("", approvesFor, domain),
+		}})
+		b.lead(v, b.lazy(h, signsFor, signer.to), both{
+			Primitive: signCert, likelihood: 0.1,
+			conditions: []Condition{{Text: "the holder has the key of an authority that the API server trusts: the permission is to hand out what that signed"}},
+			needs:      [][]grant{ask, h.in("", writesCert, nil), h.in("", signsFor, domain)},
+		})
+	}
+}
+
+// relabelling is P32: taking the Pod Security level from a namespace in which one
+// may make pods, or making a namespace that has none.
+func (b *builder) relabelling(v int32, h *holdings) {
+	pods := h.of[makesPod]
+	if len(pods) == 0 {
+		return
+	}
+	spaces := slices.Clone(h.spaces)
+	for _, g := range h.of[relabels] {
+		spaces = append(spaces, g.rule.ResourceNames...)
+		if g.namespace == "" && g.rule.Unnamed() {
+			spaces = append(spaces, b.namespaces()...)
+		}
+	}
+	slices.Sort(spaces)
+	for _, ns := range slices.Compact(spaces) {
+		label := h.in(ns, relabels, naming(ns))
+		if pods := h.in(ns, makesPod, unnamed); len(label) > 0 && len(pods) > 0 && b.enforced(ns) {
+			b.lead(v, b.past("the level of Pod Security", ns, levelGuard), both{Primitive: relabel, needs: [][]grant{label, pods}})
+		}
+	}
+	if ns, pods := h.in("", makesNamespace, unnamed), h.in("", makesPod, unnamed); len(ns) > 0 && len(pods) > 0 {
+		b.lead(v, b.past("the level of Pod Security", "", levelGuard), both{Primitive: relabel, needs: [][]grant{ns, pods}})
+	}
+}
+
+// enforced says that a namespace has a level of Pod Security to lose, as far as
+// the objects show.
+func (b *builder) enforced(ns string) bool {
+	o := b.object("Namespace", "", ns)
+	return o != nil && o.Root.At("metadata", "labels", enforceLabel).Str() != "" && o.Root.At("metadata", "labels", enforceLabel).Str() != "privileged"
+}
+
+// past is making pods of a namespace, or of all, with a guard out of the way.
+func (b *builder) past(what, ns string, guard guards) int32 {
+	return b.spread("past-"+what, ns, func(v int32, ns string) { b.podPowerPast(v, ns, guard) })
+}
+
+// guardKind is a kind of object that keeps pods of certain shapes out, by its
+// policies or by what those go by.
+type guardKind struct {
+	kind, group string
+	resources   []string
+}
+
+var guardKinds = []guardKind{
+	{"ValidatingAdmissionPolicy", admission, []string{"validatingadmissionpolicies"}},
+	{"ValidatingAdmissionPolicyBinding", admission, []string{"validatingadmissionpolicybindings"}},
+	{"ValidatingWebhookConfiguration", admission, []string{"validatingwebhookconfigurations"}},
+	{"ClusterPolicy", "kyverno.io", []string{"clusterpolicies"}},
+	{"Policy", "kyverno.io", []string{"policies"}},
+	{"ConstraintTemplate", "templates.gatekeeper.sh", []string{"constrainttemplates"}},
+	{"ClusterAdmissionPolicy", "policies.kubewarden.io", []string{"clusteradmissionpolicies"}},
+}
+
+// weakening is P31: removing what a policy has against pods that give their node.
+func (b *builder) weakening(v int32, h *holdings, ns string, pods []grant) {
+	if len(h.of[weakens]) == 0 {
+		return
+	}
+	var weak []grant
+	left := false // a guard that the identity cannot touch
+	for i := range guardKinds {
+		k := &guardKinds[i]
+		for _, o := range b.snap.Kind(k.kind) {
+			if o.Group() != k.group {
+				continue
+			}
+			own := h.in(o.Namespace, weakens, func(g *grant) bool {
+				return naming(o.Name)(g) && g.rule.Grants(strings.Fields(g.what)[0], k.group, k.resources[0])
+			})
+			if len(own) == 0 && k.kind != "ValidatingAdmissionPolicyBinding" && k.kind != "ValidatingAdmissionPolicy" {
+				left = true
+			}
+			weak = append(weak, own...)
+		}
+	}
+	if !here(ns, weak, pods) {
+		return
+	}
+	x := both{Primitive: weakenGuard, needs: [][]grant{weak, pods}}
+	if left {
+		x.conditions, x.likelihood = []Condition{{Text: "no other policy or webhook denies such a pod"}}, 0.4
+	}
+	b.lead(v, b.past("admission policies", ns, policyGuard), x)
+}
+
+// admitted is P46: pods by a security context constraint, or a PodSecurityPolicy,
+// that lets them have their node.
+func (b *builder) admitted(v int32, h *holdings, ns string, pods []grant) {
+	use := h.in(ns, usesConstraint, func(g *grant) bool { return b.opens(g.rule) })
+	if here(ns, use, pods) {
+		b.lead(v, b.nodes(), both{Primitive: useSCC, needs: [][]grant{use, pods}})
+	}
+	if b.minor() >= 25 { // PodSecurityPolicy is gone since 1.25
+		return
+	}
+	use = h.in(ns, usesPodPolicy, func(g *grant) bool { return b.opensPolicy(g.rule) })
+	if here(ns, use, pods) {
+		b.lead(v, b.nodes(), both{Primitive: useSCC, needs: [][]grant{use, pods}})
+	}
+}
+
+// openConstraints are the constraints of OpenShift itself that give the node.
+var openConstraints = []string{"privileged", "hostaccess", "hostmount-anyuid", "node-exporter", "hostmount-anyuid-v2"}
+
+// opens says whether a rule to use security context constraints takes one by
+// which a pod can have its node. There are none but on OpenShift.
+func (b *builder) opens(r *rbac.Rule) bool {
+	list := b.snap.Kind("SecurityContextConstraints")
+	if len(list) == 0 {
+		return !b.snap.Whole && !r.Unnamed() && slices.ContainsFunc(openConstraints, r.Named)
+	}
+	return slices.ContainsFunc(list, func(o *cluster.Object) bool {
+		return (r.Unnamed() || r.Named(o.Name)) && (truth(o, "allowPrivilegedContainer") || truth(o, "allowHostDirVolumePlugin") || truth(o, "allowHostPID"))
+	})
+}
+
+// opensPolicy is that for a PodSecurityPolicy.
+func (b *builder) opensPolicy(r *rbac.Rule) bool {
+	return slices.ContainsFunc(b.snap.Kind("PodSecurityPolicy"), func(o *cluster.Object) bool {
+		spec := o.Root.Get("spec")
+		privileged, _ := spec.Get("privileged").Bool()
+		pid, _ := spec.Get("hostPID").Bool()
+		volumes := texts(spec.Get("volumes"))
+		return (r.Unnamed() || r.Named(o.Name)) &&
+			(privileged || pid || slices.Contains(volumes, "*") || slices.Contains(volumes, "hostPath"))
+	})
+}
+
+func truth(o *cluster.Object, key string) bool {
+	v, _ := o.Root.Get(key).Bool()
+	return v
+}
+
+// constraintsOfAccounts adds P46 by an account: who makes a pod may run it as any
+// account of the namespace, and what that may use admits the pod.
+func (b *builder) constraintsOfAccounts(v int32, ns string) {
+	for _, a := range b.vertices(ServiceAccount, ns) {
+		h := b.constraintsOf(a)
+		if h == nil || b.dangling(a) {
+			continue
+		}
+		use := h.in(ns, usesConstraint, func(g *grant) bool { return b.opens(g.rule) })
+		if b.minor() < 25 {
+			use = append(use, h.in(ns, usesPodPolicy, func(g *grant) bool { return b.opensPolicy(g.rule) })...)
+		}
+		if len(use) > 0 {
+			b.lead(v, b.nodes(), both{Primitive: useSCC, needs: [][]grant{use}})
+		}
+	}
+}
+
+// constraintsOf is what an account holds, nil if no binding lets it use a
+// constraint.
+func (b *builder) constraintsOf(account int32) *holdings {
+	uses := func(x *bound) bool {
+		return b.gives(x.Binding) && slices.ContainsFunc(b.matches(x.Binding.Role), func(m match) bool {
+			return m.part == usesConstraint || m.part == usesPodPolicy
+		})
+	}
+	for _, who := range append([]int32{account}, b.memberships[account]...) {
+		if slices.ContainsFunc(b.holds[who], uses) {
+			return b.holdingsOf(account)
+		}
+	}
+	return nil
+}
