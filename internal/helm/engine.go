@@ -17,9 +17,7 @@ import (
 	"text/template/parse"
 	"time"
 
-	pkgchart "helm.sh/helm/v4/pkg/chart"
-	"helm.sh/helm/v4/pkg/chart/common"
-	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"seawall.io/seawall/internal/helm/chart"
 )
 
 const (
@@ -109,7 +107,7 @@ func (s *scope) fromRoot() []*scope {
 
 // absolute turns a path in the chart's own values into one from the root.
 func (s *scope) absolute(own valuePath) valuePath {
-	if len(own) > 0 && own[0].kind == stepKey && own[0].key == common.GlobalKey {
+	if len(own) > 0 && own[0].kind == stepKey && own[0].key == chart.GlobalKey {
 		return own
 	}
 	return append(s.prefix(), own...)
@@ -118,7 +116,7 @@ func (s *scope) absolute(own valuePath) valuePath {
 // relative turns a path from the root of all values into one in the chart's
 // own values.yaml.
 func (s *scope) relative(path valuePath) (valuePath, bool) {
-	if len(path) > 0 && path[0].key == common.GlobalKey {
+	if len(path) > 0 && path[0].key == chart.GlobalKey {
 		return path, true
 	}
 	prefix := s.prefix()
@@ -160,13 +158,12 @@ func (p *program) collect(c *chart.Chart, parent *scope) {
 	for _, d := range c.Dependencies() {
 		p.collect(d, s)
 	}
-	library := strings.EqualFold(c.Metadata.Type, "library")
 	for _, f := range c.Templates {
-		if f == nil || (library && !strings.HasPrefix(filepath.Base(f.Name), "_")) {
+		if f == nil || (c.IsLibrary() && !strings.HasPrefix(filepath.Base(f.Name), "_")) {
 			continue
 		}
 		src := &source{
-			file: f.Name, full: path.Join(c.ChartFullPath(), f.Name),
+			file: f.Name, full: path.Join(c.FullPath(), f.Name),
 			name: p.loaded.name(f), text: string(f.Data), scope: s,
 		}
 		src.lines = sync.OnceValue(func() []int { return lineStarts(src.text) })
@@ -204,9 +201,9 @@ func (p *program) context() map[*scope]map[string]any {
 	}
 	top := map[string]any{}
 	maps.Copy(top, p.values.top)
-	top["Values"] = copyValue(p.values.top["Values"])
-	var walk func(c *chart.Chart, parent common.Values) map[string]any
-	walk = func(c *chart.Chart, parent common.Values) map[string]any {
+	top["Values"] = chart.Copy(p.values.top["Values"])
+	var walk func(c *chart.Chart, parent chart.Values) map[string]any
+	walk = func(c *chart.Chart, parent chart.Values) map[string]any {
 		root := chartRoot(c, parent)
 		subs := root["Subcharts"].(map[string]any)
 		for _, d := range c.Dependencies() {
@@ -222,18 +219,15 @@ func (p *program) context() map[*scope]map[string]any {
 }
 
 // chartRoot is the root that one chart's templates see.
-func chartRoot(c *chart.Chart, parent common.Values) map[string]any {
-	meta := map[string]any{}
-	if accessor, err := pkgchart.NewAccessor(c); err == nil {
-		meta = accessor.MetadataAsMap()
-	}
+func chartRoot(c *chart.Chart, parent chart.Values) map[string]any {
+	meta := c.Metadata.Map()
 	meta["IsRoot"] = c.IsRoot()
 	root := map[string]any{
 		"Chart":        meta,
 		"Files":        newFiles(c.Files),
 		"Release":      parent["Release"],
 		"Capabilities": parent["Capabilities"],
-		"Values":       make(common.Values),
+		"Values":       make(chart.Values),
 		"Subcharts":    map[string]any{},
 	}
 	if c.IsRoot() {
@@ -242,31 +236,6 @@ func chartRoot(c *chart.Chart, parent common.Values) map[string]any {
 		root["Values"] = vals
 	}
 	return root
-}
-
-// copyValue copies maps and lists, which templates can change.
-func copyValue(v any) any {
-	switch x := v.(type) {
-	case common.Values:
-		return common.Values(copyMap(x))
-	case map[string]any:
-		return copyMap(x)
-	case []any:
-		out := make([]any, len(x))
-		for i := range x {
-			out[i] = copyValue(x[i])
-		}
-		return out
-	}
-	return v
-}
-
-func copyMap(m map[string]any) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[k] = copyValue(v)
-	}
-	return out
 }
 
 // run is one execution of a program's templates.
@@ -335,9 +304,9 @@ func (r *run) execute(src *source) (out string, err error) {
 	}()
 	r.depth = 0
 	root := r.roots[src.scope]
-	root["Template"] = common.Values{
+	root["Template"] = chart.Values{
 		"Name":     src.full,
-		"BasePath": path.Join(src.scope.chart.ChartFullPath(), "templates"),
+		"BasePath": path.Join(src.scope.chart.FullPath(), "templates"),
 	}
 	w := &limitedText{run: r}
 	if err := r.set.ExecuteTemplate(w, src.full, root); err != nil {

@@ -16,9 +16,10 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/Masterminds/sprig/v3"
 	"github.com/gobwas/glob"
-	"helm.sh/helm/v4/pkg/chart/common"
 	"sigs.k8s.io/yaml"
 	goyaml "sigs.k8s.io/yaml/goyaml.v3"
+
+	"seawall.io/seawall/internal/helm/chart"
 )
 
 const (
@@ -344,7 +345,7 @@ func (r refusal) Error() string { return r.msg }
 // values.
 type chartFiles map[string][]byte
 
-func newFiles(from []*common.File) chartFiles {
+func newFiles(from []*chart.File) chartFiles {
 	f := make(chartFiles, len(from))
 	for _, file := range from {
 		f[file.Name] = file.Data

@@ -1,9 +1,9 @@
 // Package helm renders Helm charts into objects whose findings point back to
 // the template line that wrote a field and to the chart value that decides it.
-// It uses Helm's own loader, dependency and value rules, and runs the
-// templates itself: with deadlines and limits, one template's failure leaving
-// the others standing, and nothing that reaches for a network, a cluster or a
-// random number. It never writes, and never fetches a missing dependency.
+// Package chart settles sub-charts and values as Helm does; here the templates
+// run: with deadlines and limits, one template's failure leaving the others
+// standing, and nothing that reaches for a network, a cluster or a random
+// number. It never writes, and never fetches a missing dependency.
 package helm
 
 import (
@@ -112,7 +112,7 @@ func Render(ctx context.Context, path string, opts Options) (res Result, err err
 	if err != nil {
 		return res, err
 	}
-	if strings.EqualFold(loaded.chart.Metadata.Type, "library") {
+	if loaded.chart.IsLibrary() {
 		res.Skipped = append(res.Skipped, seawall.Skipped{
 			File:   loaded.fileName(loaded.chart, chartFile),
 			Reason: "a library chart renders nothing by itself: scan the charts that depend on it",
@@ -137,9 +137,8 @@ func Render(ctx context.Context, path string, opts Options) (res Result, err err
 
 // addCRDs adds the objects of crds/, which Helm installs as they are.
 func (p *program) addCRDs(res *Result) {
-	for _, crd := range p.loaded.chart.CRDObjects() {
-		name := p.loaded.name(crd.File)
-		p.addObjects(res, crd.File.Data, name, nil)
+	for _, crd := range p.loaded.chart.CRDs() {
+		p.addObjects(res, crd.Data, p.loaded.name(crd), nil)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/common"
+	commonutil "helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 
@@ -257,7 +259,7 @@ func TestTimeout(t *testing.T) {
 }
 
 // TestAgreesWithHelm compares what templates write with what Helm's own
-// engine makes of them.
+// loader, values and engine make of them.
 func TestAgreesWithHelm(t *testing.T) {
 	scaffold, err := chartutil.Create("scaffold", t.TempDir())
 	if err != nil {
@@ -265,15 +267,8 @@ func TestAgreesWithHelm(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join("testdata", "shop"), filepath.Join("testdata", "old"), filepath.Join("testdata", "stubborn"), filepath.Join("testdata", "vendor"), scaffold} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			want := helmRender(t, path)
 			p := newTestProgram(t, path)
-			vals := common.Values{}
-			for k, v := range p.values.top {
-				vals[k] = copyValue(v)
-			}
-			want, err := engine.Engine{}.RenderWithContext(t.Context(), p.loaded.chart, vals)
-			if err != nil {
-				t.Fatal(err)
-			}
 			got := make(map[string]string)
 			r := p.newRun(t.Context(), nil)
 			for _, src := range p.sources {
@@ -294,6 +289,33 @@ func TestAgreesWithHelm(t *testing.T) {
 			}
 		})
 	}
+}
+
+func helmRender(tb testing.TB, path string) map[string]string {
+	tb.Helper()
+	c, err := loader.LoadDir(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := chartutil.ProcessDependencies(c, map[string]any{}); err != nil {
+		tb.Fatal(err)
+	}
+	caps := common.DefaultCapabilities.Copy()
+	kube, err := common.ParseKubeVersion("1.34")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	caps.KubeVersion = *kube
+	release := common.ReleaseOptions{Name: "release-name", Namespace: "default", Revision: 1, IsInstall: true}
+	values, err := commonutil.ToRenderValues(c, map[string]any{}, release, caps)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := engine.Engine{}.RenderWithContext(tb.Context(), c, values)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
 }
 
 func newTestProgram(tb testing.TB, path string) *program {

@@ -12,14 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
-	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/ignore"
 	"sigs.k8s.io/yaml"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/helm/chart"
 )
 
 const (
@@ -40,7 +38,7 @@ type loadedChart struct {
 }
 
 // name returns the name that the user knows a file of the chart by.
-func (l *loadedChart) name(f *common.File) string {
+func (l *loadedChart) name(f *chart.File) string {
 	if len(f.Data) > 0 {
 		if name := l.names[&f.Data[0]]; name != "" {
 			return name
@@ -93,7 +91,7 @@ func load(path, name string) (*loadedChart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading chart %s: %w", name, err)
 	}
-	l.chart, err = loader.LoadFiles(files)
+	l.chart, err = chart.Load(files)
 	if err != nil {
 		return nil, fmt.Errorf("reading chart %s: %w: correct it, `helm lint %s` names the place", name, err, name)
 	}

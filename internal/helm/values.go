@@ -11,22 +11,18 @@ import (
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"helm.sh/helm/v4/pkg/chart/common"
-	commonutil "helm.sh/helm/v4/pkg/chart/common/util"
-	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/strvals"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/document"
+	"seawall.io/seawall/internal/helm/chart"
 )
 
 // values are the values of a chart and of its sub-charts, with the texts that
 // they were read from.
 type values struct {
-	top   common.Values // what templates see as the root: Values, Release, ...
-	files []valuesFile  // given by the user, the last strongest
+	top   chart.Values // what templates see as the root: Values, Release, ...
+	files []valuesFile // given by the user, the last strongest
 	set   map[string]any
 	holes []seawall.Incomplete
 }
@@ -52,19 +48,25 @@ func loadValues(l *loadedChart, opts Options) (*values, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := chartutil.ProcessDependencies(l.chart, given); err != nil {
+	if err := l.chart.Settle(given); err != nil {
 		return nil, fmt.Errorf("settling the dependencies of chart %s: %w: check the conditions and import-values in its Chart.yaml", l.dir, err)
 	}
 	caps, err := capabilities(opts)
 	if err != nil {
 		return nil, err
 	}
-	release := common.ReleaseOptions{Name: opts.ReleaseName, Namespace: opts.Namespace, Revision: 1, IsInstall: true}
-	v.top, err = commonutil.ToRenderValuesWithSchemaValidation(l.chart, given, release, caps, true)
+	merged, err := l.chart.Coalesce(given)
 	if err != nil {
 		return nil, fmt.Errorf("merging the values of chart %s: %w", l.dir, err)
 	}
-	merged, _ := v.top["Values"].(common.Values)
+	v.top = chart.Values{
+		"Values":       merged,
+		"Capabilities": caps,
+		"Release": map[string]any{
+			"Name": opts.ReleaseName, "Namespace": opts.Namespace, "Revision": 1,
+			"IsInstall": true, "IsUpgrade": false, "Service": "Helm",
+		},
+	}
 	if err := v.validate(l, l.chart, merged); err != nil {
 		return nil, err
 	}
@@ -81,11 +83,11 @@ func (v *values) read(opts Options) (map[string]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading values file %s: %w", name, err)
 		}
-		one, err := loader.LoadValues(bytes.NewReader(text))
+		one, err := chart.ReadValues(text)
 		if err != nil {
 			return nil, fmt.Errorf("reading values file %s: %w", name, err)
 		}
-		given = loader.MergeMaps(given, one)
+		given = chart.Override(given, one)
 		v.files = append(v.files, newValuesFile(name, text))
 	}
 	v.set = map[string]any{}
@@ -104,24 +106,24 @@ func (v *values) read(opts Options) (map[string]any, error) {
 	return given, nil
 }
 
-func capabilities(opts Options) (*common.Capabilities, error) {
-	caps := common.DefaultCapabilities.Copy()
-	caps.APIVersions = append(slices.Clone(caps.APIVersions), opts.APIVersions...)
+func capabilities(opts Options) (*chart.Capabilities, error) {
+	caps := chart.DefaultCapabilities()
+	caps.APIVersions = append(caps.APIVersions, opts.APIVersions...)
 	if opts.KubeVersion != "" {
-		kv, err := common.ParseKubeVersion(opts.KubeVersion)
+		kv, err := chart.ParseKubeVersion(opts.KubeVersion)
 		if err != nil {
 			return nil, fmt.Errorf("reading the Kubernetes version %q: %w: write 1.34 or v1.34.2", opts.KubeVersion, err)
 		}
-		caps.KubeVersion = *kv
+		caps.KubeVersion = kv
 	}
 	return caps, nil
 }
 
 // checkVersion reports a chart that Helm would refuse to install on the
 // cluster's version. Its templates are rendered all the same.
-func (v *values) checkVersion(l *loadedChart, caps *common.Capabilities) {
+func (v *values) checkVersion(l *loadedChart, caps *chart.Capabilities) {
 	want := l.chart.Metadata.KubeVersion
-	if want == "" || chartutil.IsCompatibleRange(want, caps.KubeVersion.String()) {
+	if want == "" || chart.InRange(want, caps.KubeVersion.String()) {
 		return
 	}
 	v.holes = append(v.holes, seawall.Incomplete{
@@ -141,7 +143,7 @@ func (v *values) validate(l *loadedChart, c *chart.Chart, vals map[string]any) e
 		switch {
 		case errors.As(err, &invalid):
 			return fmt.Errorf("the values of chart %s do not meet %s:%s: correct them in the values file or with --set",
-				c.ChartFullPath(), name, schemaFaults(invalid))
+				c.FullPath(), name, schemaFaults(invalid))
 		case err != nil:
 			v.holes = append(v.holes, seawall.Incomplete{
 				Location: seawall.Location{File: name},
@@ -187,7 +189,7 @@ func validateSchema(schema []byte, vals map[string]any) (err error) {
 	if err != nil {
 		return err
 	}
-	return compiled.Validate(common.Values(vals).AsMap())
+	return compiled.Validate(chart.Values(vals).AsMap())
 }
 
 // schemaFaults lists what is wrong, one line each, without the schema's URL.
@@ -317,7 +319,7 @@ func lookup(v any, path valuePath) (any, bool) {
 				return nil, false
 			}
 			v = next
-		case common.Values:
+		case chart.Values:
 			next, ok := m[s.key]
 			if !ok || s.kind != stepKey {
 				return nil, false
