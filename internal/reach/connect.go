@@ -40,10 +40,11 @@ func (r Reason) String() string {
 	if r.Policy == nil {
 		return r.Direction.String() + ": " + r.Text
 	}
-	return fmt.Sprintf("%s: %s %s", r.Direction, policyName(r.Policy), r.Text)
+	return fmt.Sprintf("%s: %s %s", r.Direction, PolicyName(r.Policy), r.Text)
 }
 
-func policyName(p *netpol.Policy) string {
+// PolicyName names a policy: NetworkPolicy shop/web.
+func PolicyName(p *netpol.Policy) string {
 	name := p.Object.Kind + " " + p.Object.Name
 	if ns := p.Object.Namespace; ns != "" {
 		name = p.Object.Kind + " " + ns + "/" + p.Object.Name

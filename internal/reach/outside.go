@@ -78,26 +78,34 @@ type servicePort struct {
 // port of the pod, not for that of the Service.
 func servicePorts(service *cluster.Object, p *pod) []servicePort {
 	var out []servicePort
-	for _, n := range service.Root.At("spec", "ports").List() {
-		number, _ := n.Get("port").Int()
-		node, _ := n.Get("nodePort").Int()
-		protocol, err := ParseProtocol(n.Get("protocol").Str())
-		if err != nil || number < 1 || number > 65535 || node < 0 || node > 65535 {
-			continue
+	for i := range service.Root.At("spec", "ports").List() {
+		if sp, ok := servicePortAt(service, p, i); ok {
+			out = append(out, sp)
 		}
-		sp := servicePort{port: uint16(number), node: uint16(node), target: Port{protocol, uint16(number)}, known: true}
-		target := n.Get("targetPort")
-		if i, ok := target.Int(); ok && i > 0 && i < 1<<16 {
-			sp.target.Number = uint16(i)
-		} else if name := target.Str(); name != "" {
-			at := slices.IndexFunc(p.names, func(np namedPort) bool { return np.name == name && np.port.Protocol == protocol })
-			if sp.known = at >= 0; sp.known {
-				sp.target = p.names[at].port
-			}
-		}
-		out = append(out, sp)
 	}
 	return out
+}
+
+// servicePortAt resolves one of them; ok is false where it is no port at all.
+func servicePortAt(service *cluster.Object, p *pod, i int) (sp servicePort, ok bool) {
+	n := service.Root.At("spec", "ports").List()[i]
+	number, _ := n.Get("port").Int()
+	node, _ := n.Get("nodePort").Int()
+	protocol, err := ParseProtocol(n.Get("protocol").Str())
+	if err != nil || number < 1 || number > 65535 || node < 0 || node > 65535 {
+		return servicePort{}, false
+	}
+	sp = servicePort{port: uint16(number), node: uint16(node), target: Port{protocol, uint16(number)}, known: true}
+	target := n.Get("targetPort")
+	if i, ok := target.Int(); ok && i > 0 && i < 1<<16 {
+		sp.target.Number = uint16(i)
+	} else if name := target.Str(); name != "" {
+		at := slices.IndexFunc(p.names, func(np namedPort) bool { return np.name == name && np.port.Protocol == protocol })
+		if sp.known = at >= 0; sp.known {
+			sp.target = p.names[at].port
+		}
+	}
+	return sp, true
 }
 
 // enter returns the entries by one way into a Service and one of its ports.

@@ -101,7 +101,11 @@ func (m *Model) endpoints(p Peer, edges []netip.Prefix) []*endpoint {
 	case podPeer:
 		return []*endpoint{{name: p.String(), pod: m.podOf(p.template)}}
 	case nodePeer:
-		return []*endpoint{{name: p.name, node: true, addrs: m.nodes.addrs}}
+		addrs := m.nodes.addrs
+		if len(p.spans) > 0 {
+			addrs = []netip.Addr{p.spans[0].first}
+		}
+		return []*endpoint{{name: p.name, node: true, addrs: addrs}}
 	case apiServerPeer:
 		return []*endpoint{{name: p.name, api: true, node: m.onNodes(m.apiServer), addrs: m.apiServer}}
 	case strangerPeer:
