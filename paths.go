@@ -41,8 +41,8 @@ type PathGoal struct {
 	Name string `json:"name"`
 	// Impact ranks goals, 0 to 1.
 	Impact float64 `json:"impact"`
-	// Paths counts those that lead to it, Entries the places they begin at or pass
-	// through where an attacker may stand.
+	// Paths counts those that lead to it or name it in Also; Entries are the places
+	// where an attacker may stand and from which it can be reached.
 	Paths   int `json:"paths"`
 	Entries int `json:"entries"`
 }
@@ -73,6 +73,9 @@ type Path struct {
 	From       PathNode   `json:"from"`
 	To         PathNode   `json:"to"`
 	Steps      []PathStep `json:"steps"`
+	// Also are other goals that who has reached this one holds too, and of which the
+	// entry's own path is no worse.
+	Also []string `json:"also,omitempty"`
 	// Covers are other entries that lie on the path, with the ID of their own path,
 	// which is the rest of this one.
 	Covers []PathCover `json:"covers,omitempty"`

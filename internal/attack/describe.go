@@ -24,7 +24,7 @@ type Question struct {
 // take, with the cuts that they describe. What was read, and from where, is for the
 // caller to add.
 func (g *Graph) Report(q Question) (*seawall.Paths, []Cut) {
-	paths := g.Paths(q.Entries, q.Goals)
+	paths := g.fold(g.Paths(q.Entries, q.Goals), q.Goals)
 	r := &seawall.Paths{
 		Total: len(paths), Paths: []seawall.Path{}, Goals: []seawall.PathGoal{}, Cuts: []seawall.PathCut{},
 		Granted: g.granted(), Unknown: slices.Clone(g.Unknown),
@@ -32,10 +32,14 @@ func (g *Graph) Report(q Question) (*seawall.Paths, []Cut) {
 	for _, goal := range q.Goals {
 		r.Goals = append(r.Goals, seawall.PathGoal{Name: goal.Name, Impact: goal.Impact})
 	}
+	for goal, w := range g.reached(q) {
+		r.Goals[goal].Entries = w
+	}
 	for i := range paths {
 		p := &paths[i]
-		r.Goals[p.Goal].Paths++
-		r.Goals[p.Goal].Entries += 1 + len(p.Covers)
+		for _, goal := range append(p.also, p.Goal) {
+			r.Goals[goal].Paths++
+		}
 		if q.Limit <= 0 || i < q.Limit {
 			r.Paths = append(r.Paths, g.Describe(p, q.Goals))
 		}
@@ -45,6 +49,62 @@ func (g *Graph) Report(q Question) (*seawall.Paths, []Cut) {
 		r.Cuts, cuts = g.cuts(q, r.Goals)
 	}
 	return r, cuts
+}
+
+// fold takes out the paths to what cluster-admin holds anyway, of entries from
+// which a path leads to cluster-admin that is no less bad, and notes the goal there.
+func (g *Graph) fold(paths []Path, goals []Goal) []Path {
+	type to struct{ entry, cluster int }
+	admin := map[to]int{} // path, from 1
+	for i := range paths {
+		p := &paths[i]
+		if end := &g.Vertices[p.end()]; end.Kind == Admin {
+			for _, v := range append(p.Covers, p.Entry) {
+				admin[to{v, end.Cluster}] = i + 1
+			}
+		}
+	}
+	out := make([]Path, 0, len(paths))
+	for i := range paths {
+		p := &paths[i]
+		end := &g.Vertices[p.end()]
+		if at := admin[to{p.Entry, end.Cluster}]; at > 0 && end.Kind != Admin && g.within(goals[p.Goal], end.Cluster) && paths[at-1].Risk >= p.Risk {
+			if a := &paths[at-1]; !slices.Contains(a.also, p.Goal) {
+				a.also = append(a.also, p.Goal)
+			}
+			paths[i].folded = true
+		}
+	}
+	for i := range paths {
+		if !paths[i].folded {
+			slices.Sort(paths[i].also)
+			out = append(out, paths[i])
+		}
+	}
+	return out
+}
+
+// within says that a goal is nothing but nodes, Secrets and powers of a cluster,
+// all of which its administrator has.
+func (g *Graph) within(goal Goal, cluster int) bool {
+	return !slices.ContainsFunc(goal.Vertices, func(v int) bool {
+		x := &g.Vertices[v]
+		return x.Cluster != cluster || x.Kind != Node && x.Kind != Secret && x.Kind != Power
+	})
+}
+
+// reached counts for each goal the entries from which a path leads to it.
+func (g *Graph) reached(q Question) []int {
+	out := make([]int, len(q.Goals))
+	for i, goal := range q.Goals {
+		w := g.search(from(goal.Vertices), true)
+		for _, e := range q.Entries {
+			if w.edge[e.Vertex] >= 0 {
+				out[i]++
+			}
+		}
+	}
+	return out
 }
 
 // Describe puts a path into words.
@@ -59,6 +119,9 @@ func (g *Graph) Describe(p *Path, goals []Goal) seawall.Path {
 		out.Steps[i] = g.step(h)
 	}
 	out.To = out.Steps[len(out.Steps)-1].To
+	for _, other := range p.also {
+		out.Also = append(out.Also, goals[other].Name)
+	}
 	for _, v := range p.Covers {
 		out.Covers = append(out.Covers, seawall.PathCover{ID: g.ID(v, goal), From: g.node(v)})
 	}
@@ -148,7 +211,7 @@ func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, [
 	var found []Cut
 	var of []int // the goal of each
 	for i, goal := range q.Goals {
-		if goals[i].Paths == 0 {
+		if goals[i].Entries == 0 {
 			continue
 		}
 		cut := g.Cut(entries, goal.Vertices)

@@ -41,7 +41,12 @@ type Path struct {
 	// Covers are other entries that this path passes through: their own paths to
 	// the goal are its last steps.
 	Covers []int
+
+	also   []int // goals that who comes to this one has too
+	folded bool  // it is told with another
 }
+
+func (p *Path) end() int { return p.Hops[len(p.Hops)-1].To }
 
 // perHop makes the shorter of two paths of the same likelihood win.
 const perHop = 1e-3

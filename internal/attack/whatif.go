@@ -96,7 +96,7 @@ func nameIn(o *cluster.Object) string {
 // remove entries and goals.
 func Compare(before, after *Graph, q, r Question) *seawall.PathChanges {
 	was, is := before.risks(q), after.risks(r)
-	out := &seawall.PathChanges{Before: len(before.Paths(q.Entries, q.Goals)), After: len(after.Paths(r.Entries, r.Goals))}
+	out := &seawall.PathChanges{Before: before.count(q), After: after.count(r)}
 	out.Opened = after.some(r, func(id string) bool { return was[id] == 0 })
 	out.Closed = before.some(q, func(id string) bool { return is[id] == 0 })
 	for _, p := range after.some(r, func(id string) bool { return was[id] > 0 && math.Abs(was[id]-is[id]) > 1e-9 }) {
@@ -104,6 +104,9 @@ func Compare(before, after *Graph, q, r Question) *seawall.PathChanges {
 	}
 	return out
 }
+
+// count is how many paths a report tells.
+func (g *Graph) count(q Question) int { return len(g.fold(g.Paths(q.Entries, q.Goals), q.Goals)) }
 
 // risks are those of the paths from each entry to each goal, by ID.
 func (g *Graph) risks(q Question) map[string]float64 {
@@ -136,6 +139,7 @@ func (g *Graph) some(q Question, want func(id string) bool) []seawall.Path {
 		}
 	}
 	sortPaths(paths)
+	paths = g.fold(paths, q.Goals)
 	out := make([]seawall.Path, len(paths))
 	for i := range paths {
 		out[i] = g.Describe(&paths[i], q.Goals)

@@ -133,6 +133,9 @@ func (t *sheet) path(p *seawall.Path) {
 	for i := range p.Steps {
 		t.pathStep(i+1, &p.Steps[i])
 	}
+	if len(p.Also) > 0 {
+		t.hanging(4, 6, faint, "and with it "+few(p.Also, maxWords))
+	}
 	if len(p.Covers) > 0 {
 		names := make([]string, len(p.Covers))
 		for i := range p.Covers {
