@@ -4,10 +4,14 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +20,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"seawall.io/seawall"
 	"seawall.io/seawall/test/images"
 )
 
@@ -121,6 +126,112 @@ func TestBrokenImageIsNoPass(t *testing.T) {
 			}
 			if out := seawallCommand(t, append(args, "--fail-on", "critical", "--allow-incomplete")...); out.code != 0 {
 				t.Errorf("with --allow-incomplete: exit %d, want 0", out.code)
+			}
+		})
+	}
+}
+
+// TestRPMImages scans images whose packages rpm installed, with its database in each
+// of its forms, and asks rpm what there is.
+func TestRPMImages(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("rpm installs packages below a folder for root alone")
+	}
+	for _, program := range images.RPMPrograms() {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s here (Debian packages rpm and db-util)", program)
+		}
+	}
+	db := database(t)
+	for _, form := range []images.RPMForm{images.RPMSQLite, images.RPMBerkeleyDB, images.RPMNative} {
+		t.Run(string(form), func(t *testing.T) {
+			img, root, err := images.RPM(t.Context(), t.TempDir(), form)
+			file := "archive:" + archive(t, img, err)
+			query := exec.CommandContext(t.Context(), "rpm", "--root", root, "--dbpath", "/var/lib/rpm", "-qa", "--qf", "%{NAME} %{EVR} %{ARCH}\n")
+			said, err := query.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.Split(strings.TrimSpace(string(said)), "\n")
+			slices.Sort(want)
+			if got := rpmsOf(t, file); !slices.Equal(got, want) || len(got) != 3 {
+				t.Errorf("packages %q\nrpm says %q", got, want)
+			}
+			out := seawallCommand(t, "image", "scan", file, "--db", db, "--no-layer-cache", "--verify-files", "-o", "json")
+			var r seawall.Report
+			if err := json.Unmarshal([]byte(out.stdout), &r); err != nil {
+				t.Fatalf("%v: %s", err, out.stderr)
+			}
+			if got, want := flaws(&r), []string{"CVE-2024-10013 openssl 1:3.0.7-24.el9"}; !slices.Equal(got, want) {
+				t.Errorf("flaws %q, want %q", got, want)
+			}
+			for _, f := range r.Findings {
+				if strings.Contains(f.Check, "modified") || strings.Contains(f.Check, "unknown") {
+					t.Errorf("%s: %s", f.Check, f.Message)
+				}
+			}
+			if out.code != 1 || len(r.Coverage.Incomplete) > 0 {
+				t.Errorf("exit %d, incomplete %v", out.code, r.Coverage.Incomplete)
+			}
+		})
+	}
+}
+
+// rpmsOf lists an image's packages as rpm's query does.
+func rpmsOf(t *testing.T, file string) []string {
+	t.Helper()
+	out := seawallCommand(t, "image", "sbom", file, "--no-layer-cache")
+	var bill struct {
+		Components []struct{ Name, Version, PURL string }
+	}
+	if err := json.Unmarshal([]byte(out.stdout), &bill); err != nil {
+		t.Fatalf("exit %d: %v: %s", out.code, err, out.stderr)
+	}
+	var all []string
+	for _, c := range bill.Components {
+		if !strings.HasPrefix(c.PURL, "pkg:rpm/") {
+			continue
+		}
+		u, err := url.Parse(c.PURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprintf("%s %s %s", c.Name, c.Version, u.Query().Get("arch")))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// flaws lists what is not suppressed.
+func flaws(r *seawall.Report) []string {
+	var out []string
+	for _, f := range r.Findings {
+		if v := f.Vulnerability; v != nil && f.Suppressed == nil {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", v.ID, v.Package, v.Installed, v.Reach)))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestGoProgramsWithAndWithoutSymbols scans a program twice: stripping hides
+// nothing of what is linked into it.
+func TestGoProgramsWithAndWithoutSymbols(t *testing.T) {
+	db := database(t)
+	for _, stripped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stripped=%t", stripped), func(t *testing.T) {
+			img, err := images.GoProgram(t.Context(), t.TempDir(), stripped)
+			r, out := scan(t, "archive:"+archive(t, img, err), "--db", db, "--no-layer-cache")
+			installed := strings.TrimPrefix(runtime.Version(), "go")
+			want := []string{"GO-2024-10015 stdlib " + installed + " function", "GO-2024-10016 stdlib " + installed + " package"}
+			if got := flaws(r); !slices.Equal(got, want) {
+				t.Errorf("flaws %q, want %q (%s)", got, want, out.stderr)
+			}
+			absent := func(f *seawall.Finding) bool {
+				return f.Vulnerability != nil && f.Vulnerability.ID == "GO-2024-10017" && f.Suppressed != nil
+			}
+			if !slices.ContainsFunc(r.Findings, absent) {
+				t.Errorf("the flaw of a package that is not linked in is not among what is suppressed: %s", out.stdout)
 			}
 		})
 	}

@@ -33,10 +33,16 @@ type Large struct {
 // Names are the images that Large can make.
 //
 //   - goapp: one Go program, built by a toolchain of 2023 from modules of 2020
+//   - goapp-symbols: the same with its symbols and debugging information
 //   - node: Debian 12, nodejs and imagemagick, 230 npm modules
-//   - fat: Debian 11 with compilers, Python, Ruby, Java and debuggers, made-up
-//     credentials, and a layer that removes some of it
-func Names() []string { return []string{"goapp", "node", "fat"} }
+//   - worker: another application on the layers of node
+//   - fat: Debian 11 with compilers, libraries of Python, Ruby and Java,
+//     debuggers, made-up credentials, and a layer that removes some of it
+func Names() []string { return []string{"goapp", "goapp-symbols", "node", "worker", "fat"} }
+
+// recipes is raised when an image is made in another way, so that none of the old
+// way is taken from a cache.
+const recipes = "2"
 
 // DefaultCache is the folder for large images in the user's cache folder.
 func DefaultCache() (string, error) {
@@ -44,12 +50,16 @@ func DefaultCache() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the user's cache folder: %w", err)
 	}
-	return filepath.Join(dir, "seawall", "test-images"), nil
+	return filepath.Join(dir, "seawall", "test-images", recipes), nil
 }
 
 // Archive returns the path of an image as docker saves it.
 func (l *Large) Archive(ctx context.Context, image string) (string, error) {
-	build := map[string]func(context.Context) (v1.Image, error){"goapp": l.goApp, "node": l.node, "fat": l.fat}[image]
+	build := map[string]func(context.Context) (v1.Image, error){
+		"goapp":         func(ctx context.Context) (v1.Image, error) { return l.goApp(ctx, "goapp") },
+		"goapp-symbols": func(ctx context.Context) (v1.Image, error) { return l.goApp(ctx, "goapp-symbols") },
+		"node":          l.node, "worker": l.worker, "fat": l.fat,
+	}[image]
 	if build == nil {
 		return "", fmt.Errorf("no image %q: there are %s", image, strings.Join(Names(), ", "))
 	}
@@ -122,6 +132,9 @@ func (l *Large) with(ctx context.Context, name, base string, packages ...string)
 		}
 		args := append([]string{dir, "apt-get", "install", "-y", "-q", "--no-install-recommends"}, packages...)
 		err := l.run(ctx, l.Cache, []string{"DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"}, "chroot", args...)
+		if err == nil { // the packages themselves are no part of an image
+			err = l.run(ctx, l.Cache, nil, "chroot", dir, "apt-get", "clean")
+		}
 		if err := errors.Join(err, l.run(context.WithoutCancel(ctx), l.Cache, nil, "umount", proc)); err != nil {
 			return err
 		}
@@ -192,6 +205,16 @@ func copyEntry(w *tar.Writer, h *tar.Header, open func() (io.ReadCloser, error))
 }
 
 func (l *Large) node(ctx context.Context) (v1.Image, error) {
+	return l.onNode(ctx, "node-app", `"axios":"0.21.0","express":"4.16.0","handlebars":"4.0.11","js-yaml":"3.12.0","jsonwebtoken":"8.5.0",`+
+		`"lodash":"4.17.4","minimist":"1.2.0","node-fetch":"2.6.0","tar":"4.4.0","ws":"7.4.0"`)
+}
+
+func (l *Large) worker(ctx context.Context) (v1.Image, error) {
+	return l.onNode(ctx, "worker-app", `"async":"2.6.0","moment":"2.18.1","underscore":"1.12.0"`)
+}
+
+// onNode puts an application that depends on npm modules on Debian with nodejs.
+func (l *Large) onNode(ctx context.Context, name, dependencies string) (v1.Image, error) {
 	base, err := l.debian(ctx, "bookworm")
 	if err != nil {
 		return nil, err
@@ -200,9 +223,8 @@ func (l *Large) node(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := l.once("trees/node-app", func(dir string) error {
-		const manifest = `{"name":"app","version":"1.0.0","dependencies":{"axios":"0.21.0","express":"4.16.0","handlebars":"4.0.11","js-yaml":"3.12.0",` +
-			`"jsonwebtoken":"8.5.0","lodash":"4.17.4","minimist":"1.2.0","node-fetch":"2.6.0","tar":"4.4.0","ws":"7.4.0"}}`
+	app, err := l.once("trees/"+name, func(dir string) error {
+		manifest := `{"name":"app","version":"1.0.0","dependencies":{` + dependencies + `}}`
 		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // everyone in the container reads it
 			return err //nolint:wrapcheck // names the folder
 		}
@@ -215,7 +237,7 @@ func (l *Large) node(ctx context.Context) (v1.Image, error) {
 		return nil, err
 	}
 	return l.stack(ctx, v1.Config{User: "1000", Entrypoint: []string{"node", "/app/server.js"}, WorkingDir: "/app"},
-		part{"bookworm", base, "", ""}, part{"node", system, base, ""}, part{"node-app", app, "", "app/"})
+		part{"bookworm", base, "", ""}, part{"node", system, base, ""}, part{name, app, "", "app/"})
 }
 
 // part is a layer made of a tree, as far as the tree differs from the one below.
@@ -239,8 +261,8 @@ func (l *Large) fat(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	system, err := l.with(ctx, "fat", base, "build-essential", "python3-requests", "python3-flask", "python3-cryptography", "ruby-nokogiri",
-		"liblog4j2-java", "libspring-core-java", "openjdk-11-jre-headless", "gdb", "nmap", "sudo", "git", "curl", "openssh-client")
+	system, err := l.with(ctx, "fat", base, "build-essential", "gfortran", "python3-dev", "python3-requests", "python3-flask", "python3-cryptography", "ruby-nokogiri",
+		"liblog4j2-java", "libspring-core-java", "gdb", "nmap", "sudo", "git", "curl", "openssh-client")
 	if err != nil {
 		return nil, err
 	}
@@ -269,8 +291,8 @@ func (l *Large) fat(ctx context.Context) (v1.Image, error) {
 	return New(config, slices.Concat(below, []v1.Layer{planted, gone})...)
 }
 
-func (l *Large) goApp(ctx context.Context) (v1.Image, error) {
-	program, err := l.once("trees/goapp", func(dir string) error {
+func (l *Large) goApp(ctx context.Context, name string) (v1.Image, error) {
+	programs, err := l.once("trees/goapp", func(dir string) error {
 		files := map[string]string{
 			"go.mod": "module example.org/goapp\n\ngo 1.21\n\nrequire (\n\tgithub.com/dgrijalva/jwt-go v3.2.0+incompatible\n\tgithub.com/gin-gonic/gin v1.6.3\n\tgolang.org/x/crypto v0.14.0\n\tgolang.org/x/net v0.10.0\n\tgopkg.in/yaml.v2 v2.2.8\n)\n",
 			"main.go": `// Goapp links old modules so that a scanner finds them.
@@ -315,12 +337,15 @@ func main() {
 		if err := l.run(ctx, dir, env, "go", "mod", "download"); err != nil {
 			return err
 		}
+		if err := l.run(ctx, dir, env, "go", "build", "-trimpath", "-o", "goapp-symbols", "."); err != nil {
+			return err
+		}
 		return l.run(ctx, dir, env, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", "goapp", ".")
 	})
 	if err != nil {
 		return nil, err
 	}
-	binary, err := os.ReadFile(filepath.Join(program, "goapp"))
+	binary, err := os.ReadFile(filepath.Join(programs, name))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // names the file
 	}

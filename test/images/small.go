@@ -104,7 +104,14 @@ func Advisories() map[string]string {
 		return fmt.Sprintf(`{"schema_version":"1.6.0","id":%q,"modified":"2024-02-01T00:00:00Z","published":"2024-01-01T00:00:00Z","summary":"a flaw made for tests","severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],"affected":[{"package":{"ecosystem":%q,"name":%q},"ranges":[{"type":"ECOSYSTEM","events":[%s]}]}]}`,
 			id, ecosystem, name, events)
 	}
+	linked := func(id, path, symbol string) string {
+		return fmt.Sprintf(`{"schema_version":"1.6.0","id":%q,"modified":"2024-02-01T00:00:00Z","published":"2024-01-01T00:00:00Z","summary":"a flaw made for tests","affected":[{"package":{"ecosystem":"Go","name":"stdlib"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],"ecosystem_specific":{"imports":[{"path":%q,"symbols":[%q]}]}}]}`,
+			id, path, symbol)
+	}
 	return map[string]string{
+		"function.json": linked("GO-2024-10015", "net/url", "Parse"),
+		"package.json":  linked("GO-2024-10016", "net/url", "JoinPath"),
+		"absent.json":   linked("GO-2024-10017", "net/smtp", "Dial"),
 		"openssl.json":  record("CVE-2024-10001", "Debian:12", "openssl", "3.0.13-1~deb12u1"),
 		"zlib.json":     record("CVE-2024-10002", "Debian:12", "zlib", ""),
 		"curl.json":     record("CVE-2024-10003", "Debian:12", "curl", "7.88.1-11"),
@@ -115,6 +122,8 @@ func Advisories() map[string]string {
 		"rack.json":     record("CVE-2024-10008", "RubyGems", "rack", "2.0.6"),
 		"minimist.json": record("CVE-2024-10009", "npm", "minimist", "1.2.6"),
 		"alpine.json":   record("CVE-2024-10010", "Alpine:v3.18", "openssl", "3.1.4-r0"),
+		"rpm.json":      record("CVE-2024-10013", "AlmaLinux:9", "openssl-libs", "1:3.0.7-25.el9_3"),
+		"rpm-safe.json": record("CVE-2024-10014", "AlmaLinux:9", "curl", "7.76.1-26.el9_3"), // older than what is installed
 		"busybox.json":  record("CVE-2024-10011", "Alpine:v3.18", "busybox", ""),
 		"safe.json":     record("CVE-2024-10012", "Debian:12", "zlib", "1:1.2.12"), // older than what is installed
 	}

@@ -1,6 +1,6 @@
 // Build makes the large test images:
 //
-//	go run ./test/images/build [-cache DIR] [goapp] [node] [fat]
+//	go run ./test/images/build [-cache DIR] [IMAGE...]
 //
 // and prints where each lies. It wants root, debootstrap, npm and the network.
 package main

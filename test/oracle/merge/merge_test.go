@@ -186,7 +186,7 @@ func unusual(layer, rel string) bool {
 }
 
 func (o *overlay) mount(mnt string) error {
-	empty := filepath.Join(o.dir, "empty") // the kernel wants two layers at least
+	empty := filepath.Join(o.dir, "empty")                                            // the kernel wants two layers at least
 	if err := errors.Join(os.Mkdir(mnt, 0o755), os.Mkdir(empty, 0o755)); err != nil { //nolint:gosec // as above
 		return err
 	}

@@ -1,0 +1,233 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/adler32"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"seawall.io/seawall/internal/oci"
+)
+
+// RPMForm is how rpm stores its database.
+type RPMForm string
+
+// The forms.
+const (
+	RPMSQLite     RPMForm = "sqlite" // Fedora 33, Enterprise Linux 9 and later
+	RPMBerkeleyDB RPMForm = "bdb"    // those before
+	RPMNative     RPMForm = "ndb"    // SUSE
+)
+
+// RPMPrograms are what RPM runs; Debian has them in rpm and db-util.
+func RPMPrograms() []string { return []string{"rpmbuild", "rpm", "rpmdb", "db_load"} }
+
+// specs are the packages of RPM: two sources, one with an epoch and two packages.
+const opensslSpec = `Name: openssl
+Epoch: 1
+Version: 3.0.7
+Release: 24.el9
+Summary: made for a test
+License: Apache-2.0
+Vendor: AlmaLinux
+BuildArch: noarch
+%description
+made for a test
+%package libs
+Summary: made for a test
+%description libs
+made for a test
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/usr/lib64 %{buildroot}/etc/pki
+printf '#!/bin/sh\n' > %{buildroot}/usr/bin/openssl
+printf 'not really a library\n' > %{buildroot}/usr/lib64/libssl.so.3
+printf '[default]\n' > %{buildroot}/etc/pki/openssl.cnf
+%files
+%attr(755,root,root) /usr/bin/openssl
+%files libs
+/usr/lib64/libssl.so.3
+%config /etc/pki/openssl.cnf
+`
+
+const curlSpec = `Name: curl
+Version: 7.76.1
+Release: 26.el9_3.2
+Summary: made for a test
+License: MIT
+Vendor: AlmaLinux
+BuildArch: noarch
+Requires: openssl-libs
+%description
+made for a test
+%install
+mkdir -p %{buildroot}/usr/bin
+printf '#!/bin/sh\n' > %{buildroot}/usr/bin/curl
+%files
+%attr(755,root,root) /usr/bin/curl
+`
+
+// RPM is an image in the manner of Enterprise Linux 9, whose packages rpm built
+// and installed in a folder below dir, which it returns: there rpm can be asked
+// what it knows. It wants root and RPMPrograms.
+//
+// Debian's rpm writes SQLite alone. Databases of the other forms hold the headers
+// that it exports, put there by Berkeley DB's own tool, or here.
+func RPM(ctx context.Context, dir string, form RPMForm) (img v1.Image, root string, err error) {
+	root = filepath.Join(dir, "root")
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil { //nolint:gosec // everyone in the container reads it
+		return nil, "", err //nolint:wrapcheck // names the folder
+	}
+	l := Large{}
+	for name, text := range map[string]string{"openssl": opensslSpec, "curl": curlSpec} {
+		spec := filepath.Join(dir, name+".spec")
+		if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
+			return nil, "", err //nolint:wrapcheck // names the file
+		}
+		if err := l.run(ctx, dir, nil, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, "--define", "_binary_payload w0.gzdio", spec); err != nil {
+			return nil, "", err
+		}
+	}
+	built, err := filepath.Glob(filepath.Join(dir, "RPMS/noarch/*.rpm"))
+	if err != nil {
+		return nil, "", err //nolint:wrapcheck // cannot be: the pattern is right
+	}
+	at := []string{"--root", root, "--dbpath", "/var/lib/rpm"}
+	if err := l.run(ctx, dir, nil, "rpm", append(at, "--initdb")...); err != nil {
+		return nil, "", err
+	}
+	if err := l.run(ctx, dir, nil, "rpm", append(append(at, "-i", "--nodeps", "--nosignature", "--force-debian"), built...)...); err != nil {
+		return nil, "", err
+	}
+	if img, err = rpmImage(ctx, root, form); err != nil {
+		return nil, "", fmt.Errorf("an image with a database of rpm as %s: %w", form, err)
+	}
+	return img, root, nil
+}
+
+func rpmImage(ctx context.Context, root string, form RPMForm) (v1.Image, error) {
+	const release = "NAME=\"AlmaLinux\"\nVERSION=\"9.3 (Shamrock Pampas Cat)\"\nID=\"almalinux\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.3\"\nPRETTY_NAME=\"AlmaLinux 9.3\"\n"
+	files := []Entry{File("etc/os-release", release)}
+	if form != RPMSQLite {
+		exported, err := exec.CommandContext(ctx, "rpmdb", "--root", root, "--dbpath", "/var/lib/rpm", "--exportdb").Output() //nolint:gosec // the folder is the caller's own
+		if err != nil {
+			return nil, fmt.Errorf("rpmdb --exportdb: %w", err)
+		}
+		headers, err := rpmHeaders(exported)
+		if err != nil {
+			return nil, err
+		}
+		if form == RPMNative {
+			files = append(files, File("usr/lib/sysimage/rpm/Packages.db", string(ndb(headers))))
+		} else {
+			db, err := berkeleyDB(ctx, headers)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, File("var/lib/rpm/Packages", string(db)))
+		}
+	}
+	tree := func(w *tar.Writer) error {
+		_, err := oci.WalkDir(ctx, root, func(h *tar.Header, open func() (io.ReadCloser, error)) error {
+			if strings.HasPrefix(h.Name, "var/lib/rpm/rpmdb") && form != RPMSQLite {
+				return nil
+			}
+			return copyEntry(w, h, open)
+		})
+		return errors.Join(err, Entries(files...)(w))
+	}
+	layer, err := NewLayer(tree, Gzip)
+	if err != nil {
+		return nil, err
+	}
+	return New(v1.Config{User: "1000", Entrypoint: []string{"/usr/bin/curl"}}, layer)
+}
+
+// rpmHeaders takes apart what rpmdb --exportdb writes: headers as in a package's
+// file, each with a mark and a reserved word before it, which databases leave out.
+func rpmHeaders(exported []byte) ([][]byte, error) {
+	var out [][]byte
+	for rest := exported; len(rest) > 0; {
+		if len(rest) < 16 || !bytes.HasPrefix(rest, []byte{0x8e, 0xad, 0xe8, 0x01}) {
+			return nil, fmt.Errorf("rpmdb --exportdb: no header at byte %d", len(exported)-len(rest))
+		}
+		rest = rest[8:]
+		size := 8 + 16*int(binary.BigEndian.Uint32(rest)) + int(binary.BigEndian.Uint32(rest[4:]))
+		if size > len(rest) {
+			return nil, fmt.Errorf("rpmdb --exportdb: it breaks off in header %d", len(out)+1)
+		}
+		out, rest = append(out, rest[:size]), rest[size:]
+	}
+	return out, nil
+}
+
+// berkeleyDB writes headers as rpm did: a hash from numbers to headers, with the
+// last number under 0.
+func berkeleyDB(ctx context.Context, headers [][]byte) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "seawall-bdb-")
+	if err != nil {
+		return nil, err //nolint:wrapcheck // names the folder
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is the system's folder for such
+	number := func(n int) string {
+		return hex.EncodeToString([]byte{byte(n), byte(n >> 8), 0, 0})
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\ndb_lorder=1234\nHEADER=END\n %s\n %s\n", number(0), number(len(headers)))
+	for i, h := range headers {
+		fmt.Fprintf(&text, " %s\n %x\n", number(i+1), h)
+	}
+	text.WriteString("DATA=END\n")
+	file := filepath.Join(dir, "Packages")
+	cmd := exec.CommandContext(ctx, "db_load", file) //nolint:gosec // the file is our own
+	cmd.Stdin = strings.NewReader(text.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("db_load: %w: %s", err, out)
+	}
+	return os.ReadFile(file) //nolint:wrapcheck // names the file
+}
+
+// ndb writes headers in rpm's own format (rpm, lib/backend/ndb/rpmpkg.c): a page of
+// slots, then blobs with their headers and Adler-32 sums, all in blocks of 16 bytes.
+func ndb(headers [][]byte) []byte {
+	const page, block = 4096, 16
+	le := binary.LittleEndian
+	db := make([]byte, page)
+	slot := func(n int) []byte { return db[2*block+n*block:] }
+	copy(db, "RpmP")
+	last := uint32(len(headers))  //nolint:gosec // there are a few
+	le.PutUint32(db[8:], last)    // generation
+	le.PutUint32(db[12:], 1)      // pages of slots
+	le.PutUint32(db[16:], last+1) // the next package's number
+	for n := range (page - 2*block) / block {
+		copy(slot(n), "Slot")
+	}
+	for i, h := range headers {
+		start := len(db)
+		db = append(db, "BlbS"...)
+		for _, v := range []int{i + 1, i + 1, len(h)} { // number, generation, length
+			db = le.AppendUint32(db, uint32(v))
+		}
+		db = append(db, h...)
+		for (len(db)+12)%block != 0 {
+			db = append(db, 0)
+		}
+		db = le.AppendUint32(db, adler32.Checksum(db[start:]))
+		db = le.AppendUint32(db, uint32(len(h)))
+		db = append(db, "BlbE"...)
+		le.PutUint32(slot(i)[4:], uint32(i+1))
+		le.PutUint32(slot(i)[8:], uint32(start/block))
+		le.PutUint32(slot(i)[12:], uint32((len(db)-start)/block))
+	}
+	return db
+}
