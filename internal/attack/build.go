@@ -71,7 +71,9 @@ type builder struct {
 	plain   map[*Primitive]int32 // steps that are nothing but a primitive
 	placed  placement
 	net     network
-	pulled  map[int32]map[int32]bool // by node: Secrets to pull images that it has
+	// principals are the identities that service accounts have in a cloud.
+	principals map[int32]principalOf
+	pulled     map[int32]map[int32]bool // by node: Secrets to pull images that it has
 	// admissions are the steps of podPower, -1 where there is none.
 	admissions map[admissionKey]int32
 	// bound are the subjects of each binding, holds those that are a vertex, and
@@ -100,12 +102,14 @@ type builder struct {
 // build adds all that one cluster has. Vertices of objects come first, so that
 // what refers to one finds it.
 func (b *builder) build() {
+	b.mapped()
 	b.identities()
 	b.workloads()
 	b.secretContents()
 	b.place()
 	b.inside()
 	b.connections()
+	b.clouds()
 	b.grants()
 	for len(b.pending) > 0 {
 		next := b.pending

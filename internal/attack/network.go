@@ -519,13 +519,7 @@ func (b *builder) closeNamespace(t *cluster.PodTemplate) []int {
 		return nil
 	}
 	name, selector := "seawall-from-own-namespace", map[string]any{}
-	whole := true
-	for _, other := range b.templatesIn(ns) {
-		if policies.Isolated(other, netpol.Ingress) || b.entered(other) {
-			whole = false
-			break
-		}
-	}
+	whole := !b.isolatedNamespaces(netpol.Ingress)[ns] && !b.enteredNamespaces()[ns]
 	if !whole {
 		labels := map[string]any{}
 		for k, v := range t.Labels() {
@@ -555,4 +549,34 @@ func (b *builder) closeNamespace(t *cluster.PodTemplate) []int {
 // nothing may close them.
 func (b *builder) entered(t *cluster.PodTemplate) bool {
 	return len(cluster.Exposures(b.snap).Ways(t)) > 0 || opensHostPort(t)
+}
+
+// isolatedNamespaces are those with pods that a policy isolates in a direction.
+func (b *builder) isolatedNamespaces(d netpol.Direction) map[string]bool {
+	type key struct{ netpol.Direction }
+	return cluster.Derive(b.snap, key{d}, func() map[string]bool {
+		out := map[string]bool{}
+		templates := b.snap.Templates()
+		for i := range templates {
+			if ns := templates[i].Namespace(); !out[ns] && b.net.Policies().Isolated(&templates[i], d) {
+				out[ns] = true
+			}
+		}
+		return out
+	})
+}
+
+// enteredNamespaces are those with pods that traffic comes to from outside.
+func (b *builder) enteredNamespaces() map[string]bool {
+	type key struct{}
+	return cluster.Derive(b.snap, key{}, func() map[string]bool {
+		out := map[string]bool{}
+		templates := b.snap.Templates()
+		for i := range templates {
+			if ns := templates[i].Namespace(); !out[ns] && b.entered(&templates[i]) {
+				out[ns] = true
+			}
+		}
+		return out
+	})
 }

@@ -80,6 +80,9 @@ var (
 	mounted      = primitive("S03", "read what the pod is given", "T1552.007", 1, "nothing", "workload-mounts-secret", "secret-as-env")
 	within       = primitive("S04", "it is part of it", "", 1, "nothing")
 	tokenSecret  = primitive("S05", "use the token in the Secret", "T1528", 1, "requests of the service account")
+	signIn       = primitive("S07", "sign in to the cluster with it", "T1078.004", 1, "requests of the identity that it is mapped to")
+	credential   = primitive("S08", "use the credentials in the Secret", "T1552.001", 0.95, "the log of whatever takes them")
+	sharedTrust  = primitive("S09", "use what the clusters both trust", "T1550", 0.8, "requests in the other cluster")
 	all          = primitive("S06", "it includes everything", "", 1, "nothing")
 )
 
