@@ -2,23 +2,13 @@ package workloadchecks
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/cluster"
@@ -31,7 +21,7 @@ var schemaTable string
 // schemaInvalid reports what the API server would refuse of an object, or drop
 // from it: fields that its type does not have, values of another type, values
 // that are missing or not among those allowed. Objects of Kubernetes' own kinds
-// are compared with the Go types of the API, custom resources with the schemas
+// are compared with the types of the API, custom resources with the schemas
 // of the CustomResourceDefinitions among the objects. A live cluster has
 // validated its objects itself.
 func schemaInvalid(in *check.Input) {
@@ -56,11 +46,7 @@ const maxProblems = 20
 
 // validator compares objects with types. It is used by one goroutine.
 type validator struct {
-	types     map[reflect.Type]*shape
-	required  map[string][]string
-	enums     map[string][]string
-	kinds     map[schema.GroupVersionKind]reflect.Type
-	groups    map[string]bool
+	*apiTypes
 	lifecycle map[string]lifecycle
 	crds      map[crdKind]*customKind
 
@@ -74,17 +60,11 @@ func newValidator(in *check.Input) (*validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &validator{
-		report: in.Report, types: map[reflect.Type]*shape{}, lifecycle: table, crds: customKinds(in.Snapshot),
-		required: map[string][]string{}, enums: map[string][]string{},
-		kinds: maps.Clone(scheme.Scheme.AllKnownTypes()), groups: map[string]bool{},
+	types, err := readTypes()
+	if err != nil {
+		return nil, err
 	}
-	for gvk := range v.kinds {
-		v.groups[gvk.Group] = true
-	}
-	v.kinds[apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition")] = reflect.TypeFor[apiextensionsv1.CustomResourceDefinition]()
-	v.kinds[apiextensionsv1beta1.SchemeGroupVersion.WithKind("CustomResourceDefinition")] = reflect.TypeFor[apiextensionsv1beta1.CustomResourceDefinition]()
-	v.groups[apiextensionsv1.GroupName] = true
+	v := &validator{apiTypes: types, report: in.Report, lifecycle: table, crds: customKinds(in.Snapshot)}
 	for i, line := range strings.Split(schemaTable, "\n") {
 		if line == "" || line[0] == '#' {
 			continue
@@ -113,141 +93,20 @@ func (v *validator) problem(path, format string, args ...any) {
 
 func (v *validator) object(o *cluster.Object) {
 	v.o, v.count = o, 0
-	gvk := gvkOf(o)
-	t, known := v.kinds[gvk]
+	typ := v.kind(o.APIVersion, o.Kind)
 	switch {
-	case known:
-		v.walk(v.shape(t), o.Root, "")
+	case typ != "":
+		v.walk(v.shape(typ), o.Root, "")
 		v.meta(o)
 		v.values(o)
-	case v.groups[gvk.Group]:
+	case v.groups[o.Group()]:
 		// What is gone from the API is for deprecated-api-version to report.
 		if _, gone := v.lifecycle[o.GVK()]; !gone {
 			v.problem("kind", "Kubernetes has no kind %s in %s", o.Kind, o.APIVersion)
 		}
 	default:
-		if c := v.crds[crdKind{gvk.Group, o.Kind}]; c != nil {
-			v.custom(c, gvk.Version)
-		}
-	}
-}
-
-func gvkOf(o *cluster.Object) schema.GroupVersionKind {
-	group, version, found := strings.Cut(o.APIVersion, "/")
-	if !found {
-		group, version = "", o.APIVersion
-	}
-	return schema.GroupVersionKind{Group: group, Version: version, Kind: o.Kind}
-}
-
-// shape is what a Go type demands of a value.
-type shape struct {
-	form     form
-	name     string // of a struct
-	fields   map[string]*shape
-	required []string
-	elem     *shape // of a list or map
-	low, top int64  // of an int
-	enum     []string
-}
-
-type form uint8
-
-const (
-	anything form = iota
-	structure
-	mapping
-	list
-	text
-	boolean
-	integral
-	decimal
-	binary      // base64
-	quantity    // resource.Quantity
-	intOrString // intstr.IntOrString
-	moment      // metav1.Time and MicroTime
-	duration    // metav1.Duration
-	object      // a map of whatever
-)
-
-// shape returns the shape of a type, made once.
-func (v *validator) shape(t reflect.Type) *shape {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if s := v.types[t]; s != nil {
-		return s
-	}
-	s := &shape{}
-	v.types[t] = s
-	if s.form = special(t); s.form != anything {
-		return s
-	}
-	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
-		return s
-	}
-	name := t.PkgPath() + "." + t.Name()
-	switch t.Kind() {
-	case reflect.Struct:
-		s.form, s.name, s.fields = structure, t.Name(), map[string]*shape{}
-		s.required = v.required[name]
-		v.addFields(s, t)
-	case reflect.Map:
-		s.form, s.elem = mapping, v.shape(t.Elem())
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			s.form = binary
-			break
-		}
-		s.form, s.elem = list, v.shape(t.Elem())
-	case reflect.String:
-		s.form, s.enum = text, v.enums[name]
-	case reflect.Bool:
-		s.form = boolean
-	case reflect.Int32:
-		s.form, s.low, s.top = integral, math.MinInt32, math.MaxInt32
-	case reflect.Int64, reflect.Int:
-		s.form, s.low, s.top = integral, math.MinInt64, math.MaxInt64
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		s.form, s.low, s.top = integral, 0, math.MaxInt64
-	case reflect.Float32, reflect.Float64:
-		s.form = decimal
-	default:
-	}
-	return s
-}
-
-// special tells the types that read JSON in a way of their own.
-func special(t reflect.Type) form {
-	switch t {
-	case reflect.TypeFor[resource.Quantity]():
-		return quantity
-	case reflect.TypeFor[intstr.IntOrString]():
-		return intOrString
-	case reflect.TypeFor[metav1.Time](), reflect.TypeFor[metav1.MicroTime]():
-		return moment
-	case reflect.TypeFor[metav1.Duration]():
-		return duration
-	case reflect.TypeFor[runtime.RawExtension]():
-		return object
-	}
-	return anything
-}
-
-// addFields adds the fields of a struct, those of embedded ones as its own.
-func (v *validator) addFields(s *shape, t reflect.Type) {
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case name == "-":
-		case f.Anonymous && name == "":
-			inner := f.Type
-			for inner.Kind() == reflect.Pointer {
-				inner = inner.Elem()
-			}
-			v.addFields(s, inner)
-		case name != "" && f.IsExported():
-			s.fields[name] = v.shape(f.Type)
+		if c := v.crds[crdKind{o.Group(), o.Kind}]; c != nil {
+			v.custom(c, strings.TrimPrefix(o.APIVersion, o.Group()+"/"))
 		}
 	}
 }

@@ -117,7 +117,7 @@ func structural(t *testing.T, o *cluster.Object) []string {
 	var seen []string
 	v.report = func(h check.Hit) { seen = append(seen, h.Message) }
 	v.o = o
-	v.walk(v.shape(v.kinds[gvkOf(o)]), o.Root, "")
+	v.walk(v.shape(v.kind(o.APIVersion, o.Kind)), o.Root, "")
 	return seen
 }
 
