@@ -22,6 +22,8 @@ type product struct {
 	// own says that it heeds only resources in its own namespace, unless it is
 	// told otherwise.
 	own bool
+	// cluster says that its resources stand in no namespace.
+	cluster bool
 	// to is what it does, where that is not what its account may do.
 	to         func(b *builder, ns string) int32
 	likelihood float64
@@ -60,20 +62,23 @@ func products() []product {
 
 		{Primitive: operator, name: "the Prometheus operator", group: "monitoring.coreos.com", resources: []string{"prometheuses", "alertmanagers", "thanosrulers", "prometheusagents"}, workloads: []string{"prometheus-operator"}, to: (*builder).podMaker},
 		{Primitive: operator, name: "KubeVirt", group: "kubevirt.io", resources: []string{"virtualmachines", "virtualmachineinstances"}, workloads: []string{"virt-controller"}, to: (*builder).podMaker, likelihood: 0.5},
-		{Primitive: operator, name: "Karpenter", group: "karpenter.k8s.aws", resources: []string{"ec2nodeclasses"}, workloads: []string{"karpenter"}, to: func(b *builder, _ string) int32 { return b.ownNode() }},
+		{Primitive: operator, name: "Karpenter", group: "karpenter.k8s.aws", resources: []string{"ec2nodeclasses"}, workloads: []string{"karpenter"}, to: func(b *builder, _ string) int32 { return b.ownNode() }, cluster: true},
 		{Primitive: operator, name: "Velero", group: "velero.io", resources: []string{"restores", "backups", "backupstoragelocations"}, workloads: []string{"velero"}, own: true},
 		{Primitive: operator, name: "the Operator Lifecycle Manager", group: "operators.coreos.com", resources: []string{"clusterserviceversions", "subscriptions"}, workloads: []string{"olm-operator"}},
-		{Primitive: operator, name: "Crossplane", group: "pkg.crossplane.io", resources: []string{"providers", "configurations", "functions"}, workloads: []string{"crossplane"}},
-		{Primitive: operator, name: "Crossplane's Kubernetes provider", group: "kubernetes.crossplane.io", resources: []string{"objects"}, workloads: []string{"provider-kubernetes", "provider-kubernetes-"}},
-		{Primitive: operator, name: "Crossplane's Helm provider", group: "helm.crossplane.io", resources: []string{"releases"}, workloads: []string{"provider-helm", "provider-helm-"}},
-		{Primitive: operator, name: "External Secrets", group: "external-secrets.io", resources: []string{"externalsecrets", "clusterexternalsecrets", "pushsecrets", "secretstores", "clustersecretstores"}, workloads: []string{"external-secrets"}, likelihood: 0.4},
-		{Primitive: operator, name: "cert-manager", group: "cert-manager.io", resources: []string{"certificates", "issuers", "clusterissuers"}, workloads: []string{"cert-manager"}, likelihood: 0.05},
+		{Primitive: operator, name: "Crossplane", group: "pkg.crossplane.io", resources: []string{"providers", "configurations", "functions"}, workloads: []string{"crossplane"}, cluster: true},
+		{Primitive: operator, name: "Crossplane's Kubernetes provider", group: "kubernetes.crossplane.io", resources: []string{"objects"}, workloads: []string{"provider-kubernetes", "provider-kubernetes-"}, cluster: true},
+		{Primitive: operator, name: "Crossplane's Helm provider", group: "helm.crossplane.io", resources: []string{"releases"}, workloads: []string{"provider-helm", "provider-helm-"}, cluster: true},
+		{Primitive: operator, name: "External Secrets", group: "external-secrets.io", resources: []string{"externalsecrets", "pushsecrets", "secretstores"}, workloads: []string{"external-secrets"}, likelihood: 0.4},
+		{Primitive: operator, name: "External Secrets", group: "external-secrets.io", resources: []string{"clusterexternalsecrets", "clustersecretstores"}, workloads: []string{"external-secrets"}, likelihood: 0.4, cluster: true},
+		{Primitive: operator, name: "cert-manager", group: "cert-manager.io", resources: []string{"certificates", "issuers"}, workloads: []string{"cert-manager"}, likelihood: 0.05},
+		{Primitive: operator, name: "cert-manager", group: "cert-manager.io", resources: []string{"clusterissuers"}, workloads: []string{"cert-manager"}, likelihood: 0.05, cluster: true},
 		{Primitive: operator, name: "Cluster API", group: "bootstrap.cluster.x-k8s.io", resources: []string{"kubeadmconfigs", "kubeadmconfigtemplates"}, workloads: []string{"capi-kubeadm-bootstrap-controller-manager"}},
-		{Primitive: operator, name: "Rancher", group: "management.cattle.io", resources: []string{"globalrolebindings", "clusterroletemplatebindings", "globalroles", "roletemplates"}, workloads: []string{"rancher"}},
-		{Primitive: operator, name: "Kyverno", group: "kyverno.io", resources: []string{"clusterpolicies"}, workloads: []string{"kyverno-admission-controller", "kyverno"}, to: whole1((*builder).changeAdmission)},
-		{Primitive: operator, name: "Kyverno", group: "policies.kyverno.io", resources: []string{"mutatingpolicies", "generatingpolicies"}, workloads: []string{"kyverno-admission-controller", "kyverno"}, to: whole1((*builder).changeAdmission)},
+		{Primitive: operator, name: "Rancher", group: "management.cattle.io", resources: []string{"globalrolebindings", "globalroles", "roletemplates"}, workloads: []string{"rancher"}, cluster: true},
+		{Primitive: operator, name: "Rancher", group: "management.cattle.io", resources: []string{"clusterroletemplatebindings"}, workloads: []string{"rancher"}},
+		{Primitive: operator, name: "Kyverno", group: "kyverno.io", resources: []string{"clusterpolicies"}, workloads: []string{"kyverno-admission-controller", "kyverno"}, to: whole1((*builder).changeAdmission), cluster: true},
+		{Primitive: operator, name: "Kyverno", group: "policies.kyverno.io", resources: []string{"mutatingpolicies", "generatingpolicies"}, workloads: []string{"kyverno-admission-controller", "kyverno"}, to: whole1((*builder).changeAdmission), cluster: true},
 		{Primitive: operator, name: "Kyverno", group: "kyverno.io", resources: []string{"policies"}, workloads: []string{"kyverno-admission-controller", "kyverno"}, to: (*builder).insidePods},
-		{Primitive: operator, name: "Gatekeeper", group: "mutations.gatekeeper.sh", resources: []string{"assign", "assignimage", "modifyset"}, workloads: []string{"gatekeeper-controller-manager"}, to: whole1((*builder).changeAdmission)},
+		{Primitive: operator, name: "Gatekeeper", group: "mutations.gatekeeper.sh", resources: []string{"assign", "assignimage", "modifyset"}, workloads: []string{"gatekeeper-controller-manager"}, to: whole1((*builder).changeAdmission), cluster: true},
 		{Primitive: operator, name: "Istio", group: "networking.istio.io", resources: []string{"envoyfilters"}, workloads: []string{"istiod"}, to: (*builder).traffic},
 	}
 }
@@ -141,7 +146,7 @@ func (b *builder) customResources(in scope) []gain {
 					verbs = verbs[1:] // a request to create carries no name
 				}
 				perm := permission{verbs: verbs, group: p.group, resources: p.resources}
-				if what, ok := perm.in(r); ok {
+				if what, ok := perm.in(r); ok && (in.namespace == "" || !p.cluster) {
 					out = append(out, b.produced(p, r, what, in.namespace)...)
 				}
 			}

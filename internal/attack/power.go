@@ -360,37 +360,45 @@ func powerName(k Key) string {
 	switch {
 	case k.Namespace != "":
 		return or(text, k.Name) + " in " + k.Namespace
-	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "controller:"):
+	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert"):
 		return text
 	}
 	return or(text, k.Name) + " in all namespaces"
 }
 
 var powerNames = map[string]string{
-	"add-containers":   "adding containers to pods",
-	"admin":            "everything",
-	"any-certificate":  "a certificate of any name",
-	"change-admission": "changing what others make",
-	"create-pods":      "making pods",
-	"enter-pods":       "running code in pods",
-	"get-secrets":      "reading Secrets by name",
-	"loose-pods":       "the pods that may run anywhere",
-	"node-certificate": "a certificate of any node",
-	"nodes":            "any node",
-	"own-node":         "a node of one's own",
-	"pull-pods":        "moving pods to another node",
-	"reach-ports":      "connecting to pods",
-	"read-admission":   "reading what others make",
-	"read-debug":       "reading debug endpoints of the API server",
-	"read-logs":        "reading logs",
-	"read-secrets":     "reading Secrets",
-	"read-volumes":     "reading volumes by snapshots",
-	"take-traffic":     "answering for Services",
-	"tokens":           "tokens of all service accounts",
+	"add-containers":    "adding containers to pods",
+	"admin":             "everything",
+	"any-certificate":   "a certificate of any name",
+	"bootstrap-token":   "a bootstrap token",
+	"any-user":          "acting as any user",
+	"answer-api":        "answering for a part of the API",
+	"change-admission":  "changing what others make",
+	"convert-any":       "custom resources of any kind",
+	"create-pods":       "making pods",
+	"enter-pods":        "running code in pods",
+	"get-secrets":       "reading Secrets by name",
+	"loose-pods":        "the pods that may run anywhere",
+	"node-certificate":  "a certificate of any node",
+	"nodes":             "any node",
+	"own-node":          "a node of one's own",
+	"forge-front-proxy": "being anybody to extensions of the API server",
+	"pull-pods":         "moving pods to another node",
+	"reach-ports":       "connecting to pods",
+	"read-admission":    "reading what others make",
+	"read-debug":        "reading debug endpoints of the API server",
+	"read-logs":         "reading logs",
+	"read-secrets":      "reading Secrets",
+	"read-volumes":      "reading volumes by snapshots",
+	"take-traffic":      "answering for Services",
+	"tokens":            "tokens of all service accounts",
 }
 
 var powerPrefixes = []struct{ prefix, before, after string }{
 	{"change-", "changing ", ""},
+	{"network-of:", "connecting as ", ""},
+	{"convert:", "custom resources named ", ""},
+	{"connect-to-", "connecting to ", ""},
 	{"kubelet-of-", "running code in the pods of node ", ""},
 	{"role:", "what ", " allows"},
 	{"controller:", "what ", " does"},
@@ -400,5 +408,6 @@ var powerPrefixes = []struct{ prefix, before, after string }{
 // wholeCluster are the powers that no namespace says anything about.
 var wholeCluster = map[string]bool{
 	"any-certificate": true, "change-admission": true, "loose-pods": true, "node-certificate": true, "nodes": true,
+	"bootstrap-token": true, "any-user": true, "answer-api": true, "forge-front-proxy": true,
 	"own-node": true, "read-admission": true, "read-debug": true, "read-volumes": true,
 }
