@@ -23,6 +23,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func Fleet(o Options, n int) ([]*Cluster, error) {
 	var peers []Options
 	for i := range n {
 		p := o
-		p.Name, p.Seed = fmt.Sprintf("%s-%d", o.Name, i+1), o.Seed+uint64(i) //nolint:gosec // i is small
+		p.Name, p.Seed = fmt.Sprintf("%s-%d", o.Name, i+1), o.Seed+uint64(i)
 		peers = append(peers, p)
 	}
 	var out []*Cluster
@@ -237,7 +238,7 @@ type maker struct {
 // a namespace looks the same whatever stands before it.
 func (m *maker) seed(name string) {
 	h := fnv.New64a()
-	h.Write([]byte(m.c.o.Name + "/" + name))           //nolint:errcheck // a hash takes everything
+	h.Write([]byte(m.c.o.Name + "/" + name))
 	m.r = rand.New(rand.NewPCG(m.c.o.Seed, h.Sum64())) //nolint:gosec // it is to be repeatable
 }
 
@@ -277,7 +278,7 @@ func (m *maker) flush(yield func(*cluster.Object) bool) bool {
 func (m *maker) add(root node) node {
 	m.version += 1 + m.r.IntN(40)
 	meta := root.Get("metadata")
-	more := []any{"resourceVersion", fmt.Sprint(100_000 + m.version)}
+	more := []any{"resourceVersion", strconv.Itoa(100_000 + m.version)}
 	if meta.Get("uid") == nil {
 		more = append(more, "uid", m.uid())
 	}

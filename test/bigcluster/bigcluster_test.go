@@ -549,6 +549,7 @@ func TestSecrets(t *testing.T) {
 			if err != nil || !json.Valid(text) {
 				t.Errorf("%s: %v", o, err)
 			}
+		default: // of any form
 		}
 	}
 	if len(seen) < 4 {

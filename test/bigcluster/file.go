@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ type entry struct {
 func (s *spool) add(o *cluster.Object) error {
 	e := s.entries[o.GVK()]
 	if e == nil {
-		f, err := os.Create(filepath.Join(s.dir, fmt.Sprint(len(s.entries)))) //nolint:gosec // a name of our own
+		f, err := os.Create(filepath.Join(s.dir, strconv.Itoa(len(s.entries)))) //nolint:gosec // a name of our own
 		if err != nil {
 			return err
 		}
@@ -153,6 +154,6 @@ const writer = "bigcluster"
 
 func (s *spool) close() {
 	for _, e := range s.entries {
-		e.file.Close() //nolint:errcheck,gosec // it was read, and is removed
+		e.file.Close() //nolint:errcheck // it was read, and is removed
 	}
 }

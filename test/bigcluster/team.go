@@ -3,6 +3,7 @@ package bigcluster
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -245,7 +246,7 @@ func (m *maker) podAnnotations(a *app) labels {
 	if a.kind != "Deployment" || !m.chance(0.4) {
 		return nil
 	}
-	return labels{"prometheus.io/scrape": "true", "prometheus.io/port": fmt.Sprint(a.port)}
+	return labels{"prometheus.io/scrape": "true", "prometheus.io/port": strconv.Itoa(a.port)}
 }
 
 // podSpec makes a pod spec: hardened as the namespace wants it, or as well as

@@ -22,8 +22,8 @@ func (l labels) with(kv ...string) labels {
 	if out == nil {
 		out = labels{}
 	}
-	for i := 0; i < len(kv); i += 2 {
-		out[kv[i]] = kv[i+1]
+	for pair := range slices.Chunk(kv, 2) {
+		out[pair[0]] = pair[1]
 	}
 	return out
 }
@@ -103,8 +103,8 @@ func value(v any) node {
 // set returns a map with some keys set anew; a value of nil takes the key away.
 func set(n node, kv ...any) node {
 	fields := append(make([]document.Field, 0, n.Len()+len(kv)/2), n.Map()...)
-	for i := 0; i < len(kv); i += 2 {
-		key, v := kv[i].(string), value(kv[i+1])
+	for pair := range slices.Chunk(kv, 2) {
+		key, v := pair[0].(string), value(pair[1])
 		at := slices.IndexFunc(fields, func(f document.Field) bool { return f.Key == key })
 		switch {
 		case v == nil && at >= 0:
@@ -122,9 +122,9 @@ func set(n node, kv ...any) node {
 // orDefault returns a map in which the keys stand that it lacks.
 func orDefault(n node, kv ...any) node {
 	var missing []any
-	for i := 0; i < len(kv); i += 2 {
-		if n.Get(kv[i].(string)) == nil {
-			missing = append(missing, kv[i], kv[i+1])
+	for pair := range slices.Chunk(kv, 2) {
+		if n.Get(pair[0].(string)) == nil {
+			missing = append(missing, pair...)
 		}
 	}
 	return set(n, missing...)
