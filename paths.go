@@ -13,6 +13,15 @@ type AttackPath struct {
 	Risk float64 `json:"risk"`
 }
 
+// AttackPaths is what a scan says of attack paths.
+type AttackPaths struct {
+	// Findings counts those that lie on a path and are not suppressed.
+	Findings int `json:"findings"`
+	// Total counts the paths; Paths holds the worst.
+	Total int    `json:"total"`
+	Paths []Path `json:"paths"`
+}
+
 // Paths is what `seawall paths` reports: how attackers come from where they stand
 // to what they are after, and the least that must change so that they cannot.
 type Paths struct {

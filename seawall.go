@@ -96,6 +96,8 @@ type Finding struct {
 	Suppressed *Suppression `json:"suppressed,omitempty"`
 	// Vulnerability is set for findings of known flaws in packages.
 	Vulnerability *Vulnerability `json:"vulnerability,omitempty"`
+	// AttackPath is set for findings that an attacker can use on the way to a goal.
+	AttackPath *AttackPath `json:"attackPath,omitempty"`
 }
 
 // Rule is what every finding of one check says of the check. The findings share
@@ -314,6 +316,8 @@ type ImageUse struct {
 	Container string `json:"container"`
 	// Exposed names the way from outside to its pods, empty where there is none.
 	Exposed string `json:"exposed,omitempty"`
+	// Path is the worst attack path through its pods: the internet -> cluster-admin.
+	Path string `json:"path,omitempty"`
 }
 
 // DatabaseCoverage says how far a vulnerability database can be relied on.
@@ -386,6 +390,9 @@ type Report struct {
 	Findings   []*Finding  `json:"findings"`
 	Coverage   Coverage    `json:"coverage"`
 	Frameworks []Framework `json:"frameworks,omitempty"`
+	// AttackPaths are those that findings lie on; nil where there are none, or none
+	// were looked for.
+	AttackPaths *AttackPaths `json:"attackPaths,omitempty"`
 	// Warnings are for the user to act on but say nothing about the targets'
 	// security: an exception that expired or matched nothing, a baseline entry
 	// that is gone.

@@ -112,7 +112,7 @@ func (g *Graph) Describe(p *Path, goals []Goal) seawall.Path {
 	goal := goals[p.Goal]
 	out := seawall.Path{
 		ID: g.ID(p.Entry, goal), Goal: goal.Name,
-		Risk: round(p.Risk), Likelihood: round(p.Likelihood), Severity: seawall.RiskSeverity(p.Risk),
+		Risk: Round(p.Risk), Likelihood: Round(p.Likelihood), Severity: seawall.RiskSeverity(p.Risk),
 		From: g.node(p.Entry), Steps: make([]seawall.PathStep, len(p.Hops)),
 	}
 	for i, h := range p.Hops {
@@ -138,7 +138,8 @@ func (g *Graph) ID(entry int, goal Goal) string {
 // digits is how many digits of a likelihood are told: more would pretend.
 const digits = 3
 
-func round(x float64) float64 {
+// Round leaves a likelihood or risk the digits that are told.
+func Round(x float64) float64 {
 	out, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
 	if err != nil {
 		return x
@@ -169,7 +170,7 @@ func place(l seawall.Location) *seawall.Location {
 func (g *Graph) step(h Hop) seawall.PathStep {
 	s := &g.Steps[h.Step]
 	out := seawall.PathStep{
-		Primitive: s.ID, Title: s.Title, Technique: s.Technique, Audit: s.Audit, Likelihood: round(s.likelihood()),
+		Primitive: s.ID, Title: s.Title, Technique: s.Technique, Audit: s.Audit, Likelihood: Round(s.likelihood()),
 		From: g.node(h.From), To: g.node(h.To), Text: s.Text,
 	}
 	for _, e := range s.Evidence {

@@ -100,7 +100,7 @@ func Compare(before, after *Graph, q, r Question) *seawall.PathChanges {
 	out.Opened = after.some(r, func(id string) bool { return was[id] == 0 })
 	out.Closed = before.some(q, func(id string) bool { return is[id] == 0 })
 	for _, p := range after.some(r, func(id string) bool { return was[id] > 0 && math.Abs(was[id]-is[id]) > 1e-9 }) {
-		out.Moved = append(out.Moved, seawall.PathMove{Path: p, Before: round(was[p.ID])})
+		out.Moved = append(out.Moved, seawall.PathMove{Path: p, Before: Round(was[p.ID])})
 	}
 	return out
 }

@@ -89,6 +89,7 @@ func newScan(env *Env) *cobra.Command {
 		baseline        string
 		allowIncomplete bool
 		probe           bool
+		noPaths         bool
 	)
 	cmd := &cobra.Command{
 		Use:   "scan TARGET...",
@@ -160,6 +161,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 	f.StringVar(&failOn, "fail-on", "high", "exit with 1 on findings at or above this severity: critical, high, medium, low, none")
 	f.StringVar(&baseline, "baseline", "", "a JSON report of an earlier scan: fail only on what is new since")
 	f.BoolVar(&probe, "probe", false, "ask the ports of a live cluster's Services whether they answer without authentication (reads only, tries no password)")
+	f.BoolVar(&noPaths, "no-paths", false, "do not look for attack paths that findings lie on")
 	f.BoolVar(&allowIncomplete, "allow-incomplete", false, "exit with 0 even if something could not be read or judged")
 	return cmd
 }

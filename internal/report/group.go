@@ -36,8 +36,11 @@ type group struct {
 	Subject seawall.Subject
 	File    string
 	Counts  counts
-	Issues  []issue
-	Flaws   []flaw // the known vulnerabilities, the most urgent first
+	// Risk is that of the worst attack path which a finding of the worst severity
+	// lies on.
+	Risk   float64
+	Issues []issue
+	Flaws  []flaw // the known vulnerabilities, the most urgent first
 	// findings are in order: worst first, then by check and place; then the known
 	// vulnerabilities as the report has them, which is as they were ranked.
 	findings []*seawall.Finding
@@ -49,6 +52,8 @@ type issue struct {
 	Check    string
 	Title    string
 	Severity seawall.Severity
+	// Path is the worst attack path that a finding lies on, nil without one.
+	Path     *seawall.AttackPath
 	Cases    []instance
 	Fixes    []string // the distinct remediations
 	Refs     []string
@@ -146,6 +151,15 @@ func groups(findings []*seawall.Finding) []*group {
 		g.findings = slices.DeleteFunc(g.findings, func(f *seawall.Finding) bool { return f.Vulnerability != nil })
 		slices.SortStableFunc(g.findings, compareFindings)
 		g.Issues = issues(g.findings)
+		// Within a severity, what lies on an attack path comes first.
+		slices.SortStableFunc(g.Issues, func(a, b issue) int {
+			return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(riskOf(b.Path), riskOf(a.Path)))
+		})
+		for _, f := range slices.Concat(g.findings, known) {
+			if f.Severity == g.Counts.worst() {
+				g.Risk = max(g.Risk, riskOf(f.AttackPath))
+			}
+		}
 		g.Flaws = flaws(known)
 		g.findings = append(g.findings, known...)
 	}
@@ -153,10 +167,21 @@ func groups(findings []*seawall.Finding) []*group {
 	return out
 }
 
-// compareGroups orders by worst severity, then by how many of each severity
-// from the worst down, then by name.
+// riskOf is the risk of a path, 0 of none.
+func riskOf(p *seawall.AttackPath) float64 {
+	if p == nil {
+		return 0
+	}
+	return p.Risk
+}
+
+// compareGroups orders by worst severity, then by the risk of the attack path on
+// which something of it lies, then by how many of each severity from the worst
+// down, then by name.
 func compareGroups(a, b *group) int {
 	return cmp.Or(
+		cmp.Compare(b.Counts.worst(), a.Counts.worst()),
+		cmp.Compare(b.Risk, a.Risk),
 		compareCounts(&a.Counts, &b.Counts),
 		cmp.Compare(a.Subject.Cluster, b.Subject.Cluster),
 		cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
@@ -212,6 +237,9 @@ func newIssue(findings []*seawall.Finding) issue {
 	is := issue{Check: first.Check, Title: first.Title, Severity: first.Severity, findings: findings}
 	at := map[string]int{}
 	for _, f := range findings {
+		if riskOf(f.AttackPath) > riskOf(is.Path) {
+			is.Path = f.AttackPath
+		}
 		i, ok := at[f.Message]
 		if !ok {
 			i = len(is.Cases)

@@ -57,6 +57,9 @@ type page struct {
 	Unexamined []kind
 	Checks     []htmlCheck
 	Choices    choices
+	// AttackWords says how many findings lie on attack paths, Drawing shows these.
+	AttackWords string
+	Drawing     template.HTML
 }
 
 // choices are the values that the filters offer.
@@ -203,6 +206,9 @@ func newPage(r *seawall.Report, o *Options) *page {
 	}
 	for _, warning := range slices.Concat(r.Warnings, databaseWarnings(r.Coverage.Database)) {
 		p.Warnings = append(p.Warnings, clean(warning))
+	}
+	if r.AttackPaths != nil {
+		p.AttackWords, p.Drawing = attackWords(r), pathDrawing(r.AttackPaths.Paths, r.AttackPaths.Total)
 	}
 	p.Headline = headline(&sum, len(p.Groups))
 	p.Choices = choices{

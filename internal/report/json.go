@@ -52,6 +52,9 @@ func writeJSON(w *sink, r *seawall.Report, _ *Options) error {
 		}
 		b = append(b, ']')
 	}
+	if r.AttackPaths != nil {
+		b = appendStruct(append(b, ",\n\"attackPaths\":"...), r.AttackPaths)
+	}
 	if len(r.Warnings) > 0 {
 		b = append(b, ",\n\"warnings\":"...)
 		b = appendStrings(b, r.Warnings)
@@ -105,6 +108,9 @@ func appendFinding(b []byte, f *seawall.Finding) ([]byte, error) {
 	}
 	if f.Vulnerability != nil {
 		b = appendStruct(append(b, `,"vulnerability":`...), f.Vulnerability)
+	}
+	if f.AttackPath != nil {
+		b = appendStruct(append(b, `,"attackPath":`...), f.AttackPath)
 	}
 	return append(b, '}'), nil
 }

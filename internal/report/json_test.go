@@ -32,6 +32,7 @@ type finding struct {
 	Suppressed    *seawall.Suppression   `json:"suppressed,omitempty"`
 	Known         bool                   `json:"known,omitempty"`
 	Vulnerability *seawall.Vulnerability `json:"vulnerability,omitempty"`
+	AttackPath    *seawall.AttackPath    `json:"attackPath,omitempty"`
 }
 
 // inOrder copies findings by the names of their fields, so that none is left
@@ -61,14 +62,15 @@ func inOrder(t testing.TB, findings []*seawall.Finding) []finding {
 func reference(t testing.TB, r *seawall.Report) []byte {
 	t.Helper()
 	c := struct {
-		Version    string              `json:"version"`
-		Targets    []string            `json:"targets"`
-		Findings   []finding           `json:"findings"`
-		Coverage   seawall.Coverage    `json:"coverage"`
-		Frameworks []seawall.Framework `json:"frameworks,omitempty"`
-		Warnings   []string            `json:"warnings,omitempty"`
-		Summary    seawall.Summary     `json:"summary"`
-	}{r.Version, r.Targets, inOrder(t, r.Findings), r.Coverage, r.Frameworks, r.Warnings, r.Summary}
+		Version    string               `json:"version"`
+		Targets    []string             `json:"targets"`
+		Findings   []finding            `json:"findings"`
+		Coverage   seawall.Coverage     `json:"coverage"`
+		Frameworks []seawall.Framework  `json:"frameworks,omitempty"`
+		Paths      *seawall.AttackPaths `json:"attackPaths,omitempty"`
+		Warnings   []string             `json:"warnings,omitempty"`
+		Summary    seawall.Summary      `json:"summary"`
+	}{r.Version, r.Targets, inOrder(t, r.Findings), r.Coverage, r.Frameworks, r.AttackPaths, r.Warnings, r.Summary}
 	if c.Targets == nil {
 		c.Targets = []string{}
 	}

@@ -172,6 +172,9 @@ func (g *group) rows() []overview {
 		if n := len(is.findings); n > 1 {
 			what += fmt.Sprintf(" _and %d more_", n-1)
 		}
+		if is.Path != nil {
+			what += " **" + markdownText(truncate(pathWords(is.Path), maxCell)) + "**"
+		}
 		out = append(out, overview{is.Severity, is.Check, what})
 	}
 	return out

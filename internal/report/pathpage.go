@@ -24,6 +24,7 @@ type pathPage struct {
 func pathFuncs() template.FuncMap {
 	return template.FuncMap{
 		"chance":   chance,
+		"onpath":   pathWords,
 		"evidence": func(e seawall.PathEvidence) string { return evidencePlace(&e) },
 		"pathend":  func(p seawall.Path) string { return clean(pathEnd(&p)) },
 		"cuthead":  func(c seawall.PathCut) string { return cutHead(&c) },

@@ -241,8 +241,8 @@ func cutHead(c *seawall.PathCut) string {
 	if len(c.Changes) == 0 {
 		return "No change of an object closes a path to " + clean(c.Goal)
 	}
-	s := fmt.Sprintf("To close the paths to %s: %s, which %s it from %s", clean(c.Goal),
-		number(len(c.Changes), "change"), agree(len(c.Changes), "cuts", "cut"), number(c.Removes, "place"))
+	s := fmt.Sprintf("%s %s the paths to %s from %s", number(len(c.Changes), "change"), agree(len(c.Changes), "closes", "close"),
+		clean(c.Goal), number(c.Removes, "place"))
 	if c.Least {
 		s += ", the least there is"
 	}

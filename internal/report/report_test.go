@@ -426,8 +426,15 @@ func shop() *seawall.Report {
 			Fix:     []seawall.PatchOp{{Op: "add", Path: fmt.Sprintf("/spec/template/spec/containers/%d/securityContext/runAsNonRoot", i+2), Value: true}},
 		})
 	}
+	for i, path := range map[int]*seawall.AttackPath{
+		4: {ID: "aa02", Entry: "the internet", Goal: "cluster-admin", Risk: 0.05},
+		8: {ID: "aa01", Entry: "user ann", Goal: "cluster-admin", Risk: 0.21},
+	} {
+		findings[i].AttackPath = path
+	}
 	r := &seawall.Report{
-		Version: "v0.1.0", Targets: []string{"deploy", "rbac", "image:registry.example.com/shop/web"}, Findings: findings,
+		AttackPaths: &seawall.AttackPaths{Findings: 2, Total: 9, Paths: attackPaths()},
+		Version:     "v0.1.0", Targets: []string{"deploy", "rbac", "image:registry.example.com/shop/web"}, Findings: findings,
 		Coverage: seawall.Coverage{
 			Documents: 14, Objects: 17,
 			Evaluated:  map[string]int{"apps/v1/Deployment": 3, "apps/v1/StatefulSet": 1, "v1/Service": 2, "rbac.authorization.k8s.io/v1/ClusterRole": 7},

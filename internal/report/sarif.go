@@ -113,6 +113,7 @@ type (
 		Refs      []string          `json:"refs,omitempty"`
 		// Vulnerability is all that is known of a flaw.
 		Vulnerability *seawall.Vulnerability `json:"vulnerability,omitempty"`
+		AttackPath    *seawall.AttackPath    `json:"attackPath,omitempty"`
 	}
 	sarifRunProps struct {
 		Targets  []string         `json:"targets"`
@@ -345,7 +346,7 @@ func sarifResultOf(f *seawall.Finding, rule int, o *Options) sarifResult {
 		Properties: sarifResultProps{
 			Severity: f.Severity.String(), Phase: f.Phase, Layer: f.Layer,
 			Container: f.Subject.Container, Image: f.Subject.Image, Fix: f.Fix, Refs: f.Refs,
-			Vulnerability: f.Vulnerability,
+			Vulnerability: f.Vulnerability, AttackPath: f.AttackPath,
 		},
 	}
 	if f.Known {

@@ -78,6 +78,29 @@ func (t *tally) examined() int {
 	return n
 }
 
+// attackWords says how many findings lie on attack paths, and which is the worst
+// of these.
+func attackWords(r *seawall.Report) string {
+	a := r.AttackPaths
+	if a == nil || a.Findings == 0 {
+		return ""
+	}
+	entries, goals := map[string]bool{}, map[string]bool{}
+	for i := range r.Findings {
+		if f := r.Findings[i]; f.AttackPath != nil && f.Suppressed == nil {
+			entries[f.AttackPath.Entry], goals[f.AttackPath.Goal] = true, true
+		}
+	}
+	const named = 2
+	return fmt.Sprintf("%s on attack paths from %s to %s: `seawall paths` tells them.", number(a.Findings, "finding")+agree(a.Findings, " lies", " lie"),
+		few(slices.Sorted(maps.Keys(entries)), named), few(slices.Sorted(maps.Keys(goals)), named))
+}
+
+// pathWords mark a finding.
+func pathWords(p *seawall.AttackPath) string {
+	return clean(fmt.Sprintf("⚠ on an attack path: %s -> %s (risk %.2g)", p.Entry, p.Goal, p.Risk))
+}
+
 // ledger says what the verdict rests on.
 func (t *tally) ledger() string {
 	c := t.coverage

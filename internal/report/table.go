@@ -143,6 +143,9 @@ func (t *sheet) issue(is *issue, o *Options) {
 	for _, line := range lines[1:] {
 		t.text(indent, faint, line)
 	}
+	if is.Path != nil {
+		t.hanging(indent, indent+2, severityStyle(seawall.RiskSeverity(is.Path.Risk)), pathWords(is.Path))
+	}
 	for i := range is.Cases {
 		t.instance(indent, &is.Cases[i], o)
 	}
@@ -368,6 +371,11 @@ func (t *sheet) basis(c *seawall.Coverage) {
 		if words := ruledOut(image); words != "" {
 			t.text(4, faint, words)
 		}
+		for _, use := range image.Workloads {
+			if use.Path != "" {
+				t.hanging(4, 6, "", clean(use.Workload+" ["+use.Container+"] lies on the path "+use.Path))
+			}
+		}
 	}
 	if c.Database != nil {
 		t.heading("Vulnerability database")
@@ -390,6 +398,9 @@ func (t *sheet) closing(r *seawall.Report, o *Options) {
 	style := bold
 	if sum.standing.worst() >= seawall.High || sum.incomplete > 0 {
 		style = boldRd
+	}
+	if words := attackWords(r); words != "" {
+		t.text(0, style, words)
 	}
 	t.text(0, style, sum.verdict())
 }

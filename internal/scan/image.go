@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"seawall.io/seawall"
-	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/imagescan"
 	"seawall.io/seawall/internal/oci"
@@ -110,44 +108,4 @@ func (r *reader) workloadImages(ctx context.Context) error {
 		r.takeImage(res)
 	}
 	return nil
-}
-
-// uses says of each scanned image which workloads run it, and by which way they
-// are reached from outside.
-func uses(snaps []*cluster.Snapshot, images []seawall.ImageCoverage) {
-	if len(images) == 0 {
-		return
-	}
-	byName := map[string]int{}
-	for i := range images {
-		for _, name := range []string{images[i].Reference, strings.TrimPrefix(images[i].Name, "image:")} {
-			if name != "" {
-				byName[check.ParseImage(name).Name()] = i
-			}
-		}
-		if d := images[i].Digest; d != "" {
-			byName[d] = i
-		}
-	}
-	for _, s := range snaps {
-		ways := cluster.Exposures(s)
-		templates := s.Templates()
-		for i := range templates {
-			t := &templates[i]
-			for j := range t.Containers {
-				ref := check.ParseImage(t.Containers[j].Image())
-				at, ok := byName[ref.Digest]
-				if !ok || ref.Digest == "" {
-					if at, ok = byName[ref.Name()]; !ok {
-						continue
-					}
-				}
-				use := seawall.ImageUse{Workload: t.Object.Subject().String(), Container: t.Containers[j].Name()}
-				if w := ways.Ways(t); len(w) > 0 {
-					use.Exposed = w[0].String()
-				}
-				images[at].Workloads = append(images[at].Workloads, use)
-			}
-		}
-	}
 }

@@ -69,6 +69,9 @@ type Options struct {
 	// images: it reads those Secrets of a live cluster.
 	PullSecrets bool
 
+	// Paths marks the findings that lie on attack paths.
+	Paths bool
+
 	// Progress is told what is being done; nil is not told.
 	Progress func(stage string, done, total int)
 }
@@ -122,7 +125,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	uses(snaps, report.Coverage.Images)
+	result.uses(snaps)
 	report.Coverage.NotEvaluated = distinctHoles(append(unmet(rules), report.Coverage.NotEvaluated...))
 	acceptance := exception.Acceptance{
 		List: o.Exceptions, Today: o.Today, Text: result.sources.text,
@@ -133,6 +136,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	result.distinct()
 	report.Warnings = append(report.Warnings, acceptance.Apply(report.Findings, result.Objects)...)
+	if o.Paths {
+		o.Progress("looking for attack paths", 0, 0)
+		result.paths(snaps)
+	}
 	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
 	result.drop(o.Choice.Severity)
 	for i := range report.Findings {
