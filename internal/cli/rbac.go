@@ -197,6 +197,11 @@ func grantOf(g rbac.Grant) rbacGrant {
 	return out
 }
 
+// same says that two grants are of bindings and roles of the same names.
+func (g rbacGrant) same(other rbacGrant) bool {
+	return g.Binding == other.Binding && g.Role == other.Role && g.Rule == other.Rule
+}
+
 // roleText names the role of a grant, and the one that its rule comes from.
 func (g rbacGrant) roleText() string {
 	if g.From == nil {

@@ -51,7 +51,7 @@ its own name.`,
 	}
 	f := cmd.Flags()
 	q.register(f)
-	f.StringSliceVar(&asGroups, "as-group", nil, "a group that SUBJECT is in (repeatable)")
+	f.StringArrayVar(&asGroups, "as-group", nil, "a group that SUBJECT is in (repeatable)")
 	f.BoolVar(&gains, "groups", false, "list what each group adds to what SUBJECT has by its own name")
 	return cmd
 }
@@ -108,7 +108,7 @@ func can(read *rbacReading, subject rbac.Subject, asGroups []string, gains bool)
 			}
 		} else {
 			for _, p := range m.Permissions(s, id) {
-				in.Permissions = append(in.Permissions, canPermission{grantOf(p.Grant), p.Subject, p.Idle})
+				in.add(canPermission{grantOf(p.Grant), p.Subject, p.Idle})
 			}
 		}
 		if n := unknownSubject(s, m, subject); n != "" && !slices.Contains(read.notes, n) {
@@ -117,6 +117,13 @@ func can(read *rbacReading, subject rbac.Subject, asGroups []string, gains bool)
 		a.Clusters = append(a.Clusters, in)
 	}
 	return a
+}
+
+// add adds a permission once: files may hold one binding several times.
+func (c *canIn) add(p canPermission) {
+	if !slices.ContainsFunc(c.Permissions, func(have canPermission) bool { return have.same(p.rbacGrant) }) {
+		c.Permissions = append(c.Permissions, p)
+	}
 }
 
 // unknownSubject says that the subject may be a slip of the user.
@@ -180,7 +187,7 @@ func (c *canIn) permissions(w *strings.Builder) {
 		fmt.Fprintln(w, "\nnothing, by RBAC")
 	}
 	if idle > 0 {
-		fmt.Fprintf(w, "\nnote: %d rules of its roles allow nothing where they are bound: -o json says why\n", idle)
+		fmt.Fprintf(w, "\n%d more of its rules allow nothing where they are bound: -o json says why\n", idle)
 	}
 }
 

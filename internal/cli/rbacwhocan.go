@@ -84,9 +84,11 @@ type whoCanQuestion struct {
 type whoCanIn struct {
 	rbacSource
 	Subjects []whoCanSubject `json:"subjects"`
-	// Elsewhere counts subjects that may do it in single namespaces, where that
-	// was not asked.
+	// Elsewhere counts subjects that may do it in single namespaces only, and
+	// Named those that may for objects of particular names only, where that was
+	// not asked.
 	Elsewhere int `json:"inSingleNamespaces,omitempty"`
+	Named     int `json:"forNamesOnly,omitempty"`
 }
 
 type whoCanSubject struct {
@@ -122,17 +124,21 @@ func whoCan(read *rbacReading, verb, what, name, namespace string, anywhere bool
 
 func whoCanOf(s *cluster.Snapshot, q *rbac.Question, anywhere bool) whoCanIn {
 	m := rbac.Of(s)
-	grants := m.WhoCan(q.Attributes)
-	out := whoCanIn{rbacSource: sourceOf(s)}
-	if single := q.Attributes.Namespace == "" && q.Namespaced(); single {
-		all := m.WhoCanAnywhere(q.Attributes)
+	out := whoCanIn{rbacSource: sourceOf(s), Subjects: bySubject(m.WhoCan(q.Attributes))}
+	reached := out.Subjects
+	if q.Attributes.Namespace == "" && q.Namespaced() {
+		reached = bySubject(m.WhoCanAnywhere(q.Attributes))
 		if anywhere {
-			grants = all
-		} else {
-			out.Elsewhere = len(bySubject(all)) - len(bySubject(grants))
+			out.Subjects = reached
 		}
+		out.Elsewhere = len(reached) - len(out.Subjects)
 	}
-	out.Subjects = bySubject(grants)
+	if q.Path == "" && q.CarriesName() && q.Name == "" {
+		some := slices.DeleteFunc(m.WhoCanSome(q.Attributes), func(g rbac.Grant) bool {
+			return !q.Namespaced() && !g.Binding.Cluster() // where it allows nothing
+		})
+		out.Named = len(bySubject(some)) - len(reached)
+	}
 	return out
 }
 
@@ -147,7 +153,11 @@ func bySubject(grants []rbac.Grant) []whoCanSubject {
 			at[g.Subject] = i
 			out = append(out, whoCanSubject{Subject: g.Subject})
 		}
-		out[i].Grants = append(out[i].Grants, grantOf(g))
+		// Files may hold one binding several times.
+		grant := grantOf(g)
+		if !slices.ContainsFunc(out[i].Grants, grant.same) {
+			out[i].Grants = append(out[i].Grants, grant)
+		}
 	}
 	for _, s := range out {
 		slices.SortStableFunc(s.Grants, func(a, b rbacGrant) int {
@@ -179,6 +189,9 @@ func (a *whoCanAnswer) table(w *strings.Builder) {
 		fmt.Fprintln(w)
 		if c.Elsewhere > 0 {
 			fmt.Fprintf(w, "note: %d more in single namespaces: --all-namespaces lists them\n", c.Elsewhere)
+		}
+		if c.Named > 0 {
+			fmt.Fprintf(w, "note: %d more for objects of particular names only: give a NAME\n", c.Named)
 		}
 	}
 }

@@ -150,7 +150,7 @@ func (c *catalog) outOfReach(r *Rule) string {
 	// Some other verbs on what is in no namespace are asked about in one: bind on
 	// clusterroles, use on what a pod is admitted by.
 	other := func(verb string) bool { return !slices.Contains(objectVerbs, verb) }
-	if slices.ContainsFunc(r.Verbs, other) {
+	if slices.ContainsFunc(r.Verbs, other) || len(r.Resources) == 0 {
 		return ""
 	}
 	for _, entry := range r.Resources {

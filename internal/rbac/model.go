@@ -303,21 +303,37 @@ func (b *Binding) grants(s Subject) []Grant {
 // grant by which it does. Subjects that mean nobody are left out. Group
 // system:masters, which needs none, is not among them unless it is bound.
 func (m *Model) WhoCan(a Attributes) []Grant {
-	return m.whoCan(a, func(b *Binding) bool { return b.Cluster() || a.Path == "" && b.Namespace == a.Namespace })
+	return m.whoCan(allowing(a), func(b *Binding) bool { return b.Cluster() || a.Path == "" && b.Namespace == a.Namespace })
 }
 
 // WhoCanAnywhere is WhoCan for the request in whatever namespace.
 func (m *Model) WhoCanAnywhere(a Attributes) []Grant {
-	return m.whoCan(a, func(b *Binding) bool { return b.Cluster() || a.Path == "" })
+	return m.whoCan(allowing(a), func(b *Binding) bool { return b.Cluster() || a.Path == "" })
 }
 
-func (m *Model) whoCan(a Attributes, holds func(*Binding) bool) []Grant {
+// WhoCanSome is WhoCanAnywhere for the request about some object at least,
+// whichever a rule may be restricted to by name.
+func (m *Model) WhoCanSome(a Attributes) []Grant {
+	resource := a.Resource
+	if a.Subresource != "" {
+		resource += "/" + a.Subresource
+	}
+	some := func(r *Rule) bool { return r.Grants(a.Verb, a.Group, resource) }
+	return m.whoCan(some, func(b *Binding) bool { return b.Cluster() || a.Namespace == "" || b.Namespace == a.Namespace })
+}
+
+func allowing(a Attributes) func(*Rule) bool {
+	return func(r *Rule) bool { return r.Allows(a) }
+}
+
+func (m *Model) whoCan(allows func(*Rule) bool, holds func(*Binding) bool) []Grant {
 	var out []Grant
 	for _, r := range m.Roles {
-		rule, ok := r.Allows(a)
-		if !ok {
+		i := slices.IndexFunc(r.Rules, allows)
+		if i < 0 {
 			continue
 		}
+		rule := r.Rules[i]
 		for _, b := range m.byRole[r] {
 			if !holds(b) {
 				continue

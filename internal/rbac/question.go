@@ -38,6 +38,11 @@ func (q *Question) Namespaced() bool {
 	return !known || q.Resource.Namespaced || q.isNamespace() || !slices.Contains(objectVerbs, q.Verb) && q.Verb != "*"
 }
 
+// CarriesName says that such a request can name an object.
+func (q *Question) CarriesName() bool {
+	return q.Subresource != "" || q.Verb != "create" && q.Verb != "deletecollection"
+}
+
 // isNamespace says that the question is about Namespace objects, whose requests
 // are of the namespace itself.
 func (q *Question) isNamespace() bool { return q.Group == "" && q.Attributes.Resource == "namespaces" }
@@ -110,6 +115,10 @@ func (q *Question) unusual(verbs []string) {
 
 // check gives the question the namespace and the name that such a request has.
 func (q *Question) check() error {
+	if q.Name != "" && !q.CarriesName() {
+		q.note("a request to %s carries no name: rules that are restricted to names do not allow it", q.Verb)
+		q.Name = ""
+	}
 	namespace := &q.Attributes.Namespace
 	switch {
 	case q.isNamespace() && q.Name != "":
@@ -119,10 +128,6 @@ func (q *Question) check() error {
 		*namespace = q.Name
 	case *namespace != "" && (q.isNamespace() || !q.Namespaced()):
 		return fmt.Errorf("%s are in no namespace: leave out --namespace, or name one of them", q.Resource)
-	}
-	if q.Name != "" && q.Subresource == "" && (q.Verb == "create" || q.Verb == "deletecollection") {
-		q.note("a request to %s carries no name: rules that are restricted to names do not allow it", q.Verb)
-		q.Name = ""
 	}
 	return nil
 }
