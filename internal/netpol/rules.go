@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 )
@@ -137,6 +139,7 @@ func (p *Policy) selector(n *document.Node, path string, orAll bool) cluster.Sel
 			p.fault(document.Key(path, f.Key), "a label selector has no field %s", f.Key)
 		}
 	}
+	p.labels(n, path)
 	read := cluster.LabelSelector
 	if orAll {
 		read = selectorOrAll
@@ -146,6 +149,30 @@ func (p *Policy) selector(n *document.Node, path string, orAll bool) cluster.Sel
 		p.fault(path, "%w", err)
 	}
 	return sel
+}
+
+// labels faults keys and values that no label can have. An object may ask for
+// them in vain all the same, but the API server lets no policy do so.
+func (p *Policy) labels(n *document.Node, path string) {
+	check := func(path, key string, values ...string) {
+		problems := validation.IsQualifiedName(key)
+		for _, v := range values {
+			problems = append(problems, validation.IsValidLabelValue(v)...)
+		}
+		if len(problems) > 0 {
+			p.fault(path, "%s", problems[0])
+		}
+	}
+	for _, f := range n.Get("matchLabels").Map() {
+		check(document.Key(path+".matchLabels", f.Key), f.Key, f.Value.Str())
+	}
+	for i, e := range n.Get("matchExpressions").List() {
+		var values []string
+		for _, v := range e.Get("values").List() {
+			values = append(values, v.Str())
+		}
+		check(document.Index(path+".matchExpressions", i), e.Get("key").Str(), values...)
+	}
 }
 
 // list returns the items of a field that may be absent.
@@ -160,7 +187,11 @@ func (p *Policy) list(parent *document.Node, path, key string) []*document.Node 
 // readRules reads the rules of a NetworkPolicy. Those of a direction that the
 // policy does not isolate are inert.
 func (p *Policy) readRules(spec *document.Node) {
-	for i, t := range p.list(spec, p.Path, "policyTypes") {
+	types := p.list(spec, p.Path, "policyTypes")
+	if len(types) > 2 {
+		p.fault(p.Path+".policyTypes", "there are two policy types, Ingress and Egress")
+	}
+	for i, t := range types {
 		if s := t.Str(); s != "Ingress" && s != "Egress" {
 			p.fault(document.Index(p.Path+".policyTypes", i), "policy type %q: want Ingress or Egress", s)
 			p.badTypes = true
@@ -179,7 +210,7 @@ func (p *Policy) readRules(spec *document.Node) {
 
 func (p *Policy) readRule(n *document.Node, path string, d Direction) Rule {
 	r := Rule{Path: path}
-	if n.Kind() != document.Map {
+	if !isStruct(n) {
 		p.fault(path, "a rule must be a mapping")
 		return r
 	}
@@ -207,6 +238,10 @@ func peersField(d Direction) string {
 	}
 	return "from"
 }
+
+// isStruct says that the API server decodes a value into a struct. A null becomes
+// an empty one: the rule that allows everything, if it stands for a rule.
+func isStruct(n *document.Node) bool { return n.IsNull() || n.Kind() == document.Map }
 
 // readPeer reads a peer of a NetworkPolicy. A namespaceSelector alone means all
 // pods of the namespaces, a podSelector alone pods of the policy's namespace.
@@ -252,18 +287,15 @@ func (p *Policy) readBlock(peer *Peer, n *document.Node, path string) {
 	}
 }
 
-// parsePrefix reads a range of addresses. Host bits may be set, as the API server
-// lets them; an IPv4 range in IPv6 notation is the IPv4 range.
+// parsePrefix reads a range of addresses. Host bits may be set: API servers before
+// Kubernetes 1.36 let them.
 func parsePrefix(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
+	switch {
+	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("%q is no range of addresses such as 10.0.0.0/8 or fd00::/8", s)
-	}
-	if addr := prefix.Addr(); addr.Is4In6() {
-		if prefix.Bits() < 96 {
-			return netip.Prefix{}, fmt.Errorf("%q mixes IPv4 and IPv6", s)
-		}
-		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+	case prefix.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 range in IPv6 notation, which plugins read differently: write it as IPv4", s)
 	}
 	return prefix.Masked(), nil
 }
@@ -271,7 +303,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // readPort reads a port of a NetworkPolicy. The protocol is TCP by default.
 func (p *Policy) readPort(n *document.Node, path string) (Port, bool) {
 	before := len(p.faults)
-	if n.Kind() != document.Map {
+	if !isStruct(n) {
 		p.fault(path, "a port must be a mapping")
 		return Port{}, false
 	}
@@ -283,6 +315,9 @@ func (p *Policy) readPort(n *document.Node, path string) (Port, bool) {
 	case number.IsNull():
 	case number.Kind() == document.String && number.Str() != "":
 		port.Name = number.Str()
+		if problems := validation.IsValidPortName(port.Name); len(problems) > 0 {
+			p.fault(path+".port", "%q is no name of a port: %s", port.Name, problems[0])
+		}
 		if !end.IsNull() {
 			p.fault(path+".endPort", "endPort needs a number for a port, not a name")
 		}

@@ -57,6 +57,9 @@ func (m *Model) Find(name string) (*Target, error) {
 		return one(Addresses(prefix.Masked()))
 	}
 	parts := strings.Split(name, "/")
+	if _, err := netip.ParseAddr(parts[0]); err == nil {
+		return nil, fmt.Errorf("%q is no range of addresses such as 10.0.0.0/8 or fd00::/8", name)
+	}
 	switch len(parts) {
 	case 2:
 		return m.findPods(name, parts[0], "", parts[1])
@@ -175,7 +178,7 @@ func (m *Model) findService(name, namespace, service string) (*Target, error) {
 	case namespace == "default" && service == "kubernetes":
 		t.Peers = []Peer{APIServer()}
 	case spec.Get("selector").Len() > 0:
-		return nil, fmt.Errorf("%q: no pods that were read stand behind the Service", name)
+		return nil, fmt.Errorf("%q: none of the pods that were read stands behind the Service: if an operator makes them, ask a cluster that runs", name)
 	default:
 		addrs, _ := endpointsOf(m.snapshot, namespace, service)
 		for _, a := range addrs {
