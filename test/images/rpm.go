@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -179,9 +180,7 @@ func berkeleyDB(ctx context.Context, headers [][]byte) ([]byte, error) {
 		return nil, err //nolint:wrapcheck // names the folder
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it is the system's folder for such
-	number := func(n int) string {
-		return hex.EncodeToString([]byte{byte(n), byte(n >> 8), 0, 0})
-	}
+	number := func(n int) string { return hex.EncodeToString(little(n)) }
 	var text strings.Builder
 	fmt.Fprintf(&text, "VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\ndb_lorder=1234\nHEADER=END\n %s\n %s\n", number(0), number(len(headers)))
 	for i, h := range headers {
@@ -201,33 +200,28 @@ func berkeleyDB(ctx context.Context, headers [][]byte) ([]byte, error) {
 // slots, then blobs with their headers and Adler-32 sums, all in blocks of 16 bytes.
 func ndb(headers [][]byte) []byte {
 	const page, block = 4096, 16
-	le := binary.LittleEndian
 	db := make([]byte, page)
-	slot := func(n int) []byte { return db[2*block+n*block:] }
 	copy(db, "RpmP")
-	last := uint32(len(headers))  //nolint:gosec // there are a few
-	le.PutUint32(db[8:], last)    // generation
-	le.PutUint32(db[12:], 1)      // pages of slots
-	le.PutUint32(db[16:], last+1) // the next package's number
-	for n := range (page - 2*block) / block {
-		copy(slot(n), "Slot")
+	copy(db[8:], little(len(headers)))    // generation
+	copy(db[12:], little(1))              // pages of slots
+	copy(db[16:], little(len(headers)+1)) // the next package's number
+	for at := 2 * block; at < page; at += block {
+		copy(db[at:], "Slot")
 	}
 	for i, h := range headers {
+		number := little(i + 1)
 		start := len(db)
-		db = append(db, "BlbS"...)
-		for _, v := range []int{i + 1, i + 1, len(h)} { // number, generation, length
-			db = le.AppendUint32(db, uint32(v))
-		}
-		db = append(db, h...)
+		db = slices.Concat(db, []byte("BlbS"), number, number, little(len(h)), h) // the second is the generation
 		for (len(db)+12)%block != 0 {
 			db = append(db, 0)
 		}
-		db = le.AppendUint32(db, adler32.Checksum(db[start:]))
-		db = le.AppendUint32(db, uint32(len(h)))
-		db = append(db, "BlbE"...)
-		le.PutUint32(slot(i)[4:], uint32(i+1))
-		le.PutUint32(slot(i)[8:], uint32(start/block))
-		le.PutUint32(slot(i)[12:], uint32((len(db)-start)/block))
+		sum := binary.LittleEndian.AppendUint32(nil, adler32.Checksum(db[start:]))
+		db = slices.Concat(db, sum, little(len(h)), []byte("BlbE"))
+		copy(db[(2+i)*block+4:], slices.Concat(number, little(start/block), little((len(db)-start)/block)))
 	}
 	return db
+}
+
+func little(n int) []byte {
+	return binary.LittleEndian.AppendUint32(nil, uint32(n)) //nolint:gosec // all are below 2^31
 }
