@@ -22,7 +22,8 @@ import (
 //	seawall:redacted length=12 hmac=3f9ac01b2d4e5f60
 //
 // length is the number of bytes of the value, after base64 where the API uses
-// it. The zero Redactor leaves the hmac out.
+// it. The zero Redactor leaves the hmac out. Of some credentials the marker goes
+// on with what they say about themselves that is no secret; see [Facts].
 type Redactor struct {
 	// Salt is the key of the HMAC-SHA256 of which a marker holds 8 bytes. It
 	// must be random, at least 16 bytes, and be thrown away with the Redactor:
@@ -104,7 +105,7 @@ func (r Redactor) items(n *document.Node, secrets bool) *document.Node {
 // IsMarker says whether text is the marker of a redacted value.
 func IsMarker(text string) bool { return markerForm.MatchString(text) }
 
-var markerForm = regexp.MustCompile(`^seawall:redacted length=\d{1,10}( hmac=[0-9a-f]{16})?$`)
+var markerForm = regexp.MustCompile(`^seawall:redacted length=\d{1,10}( hmac=[0-9a-f]{16})?` + factForm + `*$`)
 
 // marker returns what stands for a value.
 func (r Redactor) marker(value []byte) string {

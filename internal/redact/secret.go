@@ -69,7 +69,7 @@ func (r Redactor) secret(n *document.Node) *document.Node {
 			if f.Value.IsNull() {
 				continue
 			}
-			f.Value = r.maskAll(f.Value, f.Key == "data")
+			f.Value = r.maskAll(f.Value, f.Key == "data", IsArgoCluster(n))
 		case f.Key == "metadata":
 			f.Value = r.secretMetadata(f.Value, values)
 		case !secretFields[f.Key] || f.Value.Len() > 0:
@@ -81,14 +81,33 @@ func (r Redactor) secret(n *document.Node) *document.Node {
 }
 
 // maskAll returns a Map with a marker for each value, and nothing of what is
-// no Map.
-func (r Redactor) maskAll(n *document.Node, base64 bool) *document.Node {
+// no Map. argo says that the Secret is a cluster of Argo CD.
+func (r Redactor) maskAll(n *document.Node, base64, argo bool) *document.Node {
 	out := make([]document.Field, 0, len(n.Map()))
 	for _, f := range n.Map() {
-		f.Value = r.mask(f.Value, base64)
+		f.Value = r.maskValue(f.Key, f.Value, base64, argo)
 		out = append(out, f)
 	}
 	return document.NewMap(n.Pos, out)
+}
+
+// maskValue returns the marker of a value of a Secret, with the facts of it.
+func (r Redactor) maskValue(key string, n *document.Node, base64, argo bool) *document.Node {
+	masked := r.mask(n, base64)
+	if n.Kind() != document.String || masked == n {
+		return masked
+	}
+	facts, ok := FactsOf(n.Str(), base64)
+	if argo {
+		facts, ok = ArgoFacts(key, n.Str(), base64)
+	}
+	if !ok {
+		return masked
+	}
+	if text := facts.marked(masked.Str()); IsMarker(text) {
+		return document.NewString(n.Pos, text)
+	}
+	return masked
 }
 
 func (r Redactor) mask(n *document.Node, base64 bool) *document.Node {
