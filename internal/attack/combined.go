@@ -32,6 +32,8 @@ const (
 	actsAsUser
 	actsAsAccount
 	actsAsGroup
+	actsAsAccountFor
+	actsAsUserFor
 	asksCert
 	approvesCert
 	approvesFor
@@ -87,6 +89,8 @@ func partsOf() []partOf {
 		{actsAsUser, may("impersonate", "", "users")},
 		{actsAsAccount, may("impersonate", "", "serviceaccounts")},
 		{actsAsGroup, may("impersonate", "", "groups")},
+		{actsAsAccountFor, may("impersonate:serviceaccount", "authentication.k8s.io", "serviceaccounts")},
+		{actsAsUserFor, may("impersonate:user-info", "authentication.k8s.io", "users")},
 		{asksCert, may("create", certs, "certificatesigningrequests")},
 		{approvesCert, may("patch,update", certs, "certificatesigningrequests/approval")},
 		{approvesFor, may("approve", certs, "signers")},
@@ -141,8 +145,8 @@ func (b *builder) combinations() {
 // partial says that a binding grants a part of something. One that grants
 // everything everywhere leads there by itself.
 func (b *builder) partial(x *bound) bool {
-	return b.gives(x.Binding) && (x.Binding.Namespace != "" || whole(x.Binding.Role) == nil) &&
-		slices.ContainsFunc(b.matches(x.Binding.Role), func(m match) bool { return m.part != none })
+	return b.gives(x.Binding) && (x.Namespace != "" || whole(x.Role) == nil) &&
+		slices.ContainsFunc(b.matches(x.Role), func(m match) bool { return m.part != none })
 }
 
 // holdingsOf collects what an identity holds, its groups' after its own.
@@ -155,7 +159,7 @@ func (b *builder) holdingsOf(v int32) *holdings {
 			}
 			h.bound = append(h.bound, x)
 			if b.partial(x) {
-				h.add(b.matches(x.Binding.Role), x, x.Binding.Namespace)
+				h.add(b.matches(x.Role), x, x.Namespace)
 			}
 		}
 	}
@@ -277,6 +281,7 @@ func (b *builder) combine(v int32, h *holdings) {
 	b.ownRoles(v, h)
 	b.bindings(v, h)
 	b.impersonation(v, h)
+	b.constrained(v, h)
 	b.certificates(v, h)
 	for _, ns := range append([]string{""}, h.spaces...) {
 		b.within(v, h, ns)
@@ -351,17 +356,17 @@ func (b *builder) within(v int32, h *holdings, ns string) {
 
 // claims is P48: making the account that a binding waits for, and a way to be it.
 func (b *builder) claims(v int32, h *holdings, ns string, pods []grant) {
-	make := h.in(ns, makesAccount, unnamed)
-	if len(make) == 0 {
+	account := h.in(ns, makesAccount, unnamed)
+	if len(account) == 0 {
 		return
 	}
-	for _, account := range b.waiting(ns) {
-		name := b.g.Vertices[account].Name
+	for _, vacant := range b.waiting(ns) {
+		name := b.g.Vertices[vacant].Name
 		for _, way := range [][][]grant{
-			{make, pods}, {make, h.in(ns, makesToken, naming(name))}, {make, h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil)},
+			{account, pods}, {account, h.in(ns, makesToken, naming(name))}, {account, h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil)},
 		} {
 			if here(ns, way...) {
-				b.lead(v, account, both{Primitive: claimSubject, needs: way})
+				b.lead(v, vacant, both{Primitive: claimSubject, needs: way})
 			}
 		}
 	}
@@ -401,7 +406,7 @@ func (b *builder) ownRoles(v int32, h *holdings) {
 		return
 	}
 	for _, x := range h.bound {
-		r, ns := x.Binding.Role, x.Binding.Namespace
+		r, ns := x.Role, x.Namespace
 		if ns == "" && whole(r) != nil {
 			continue
 		}
@@ -431,25 +436,23 @@ func (b *builder) bindings(v int32, h *holdings) {
 	if len(h.of[bindsRole])+len(h.of[bindsClusterRole]) == 0 {
 		return
 	}
-	lead := func(to int32, make, bound []grant) {
-		b.lead(v, to, both{Primitive: bind, needs: [][]grant{make, bound}})
-	}
-	if make := h.in("", makesClusterBinding, unnamed); len(make) > 0 {
+	lead := func(to int32, needs ...[]grant) { b.lead(v, to, both{Primitive: bind, needs: needs}) }
+	if binding := h.in("", makesClusterBinding, unnamed); len(binding) > 0 {
 		b.bindable(h.in("", bindsClusterRole, nil), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
-			lead(b.holder(scope{r, ""}), make, g)
+			lead(b.holder(scope{r, ""}), binding, g)
 		})
 	}
 	for _, ns := range append([]string{""}, h.spaces...) {
-		make := h.in(ns, makesBinding, unnamed)
+		binding := h.in(ns, makesBinding, unnamed)
 		roles, clusterRoles := h.in(ns, bindsRole, nil), h.in(ns, bindsClusterRole, nil)
-		if here(ns, make, clusterRoles) {
+		if here(ns, binding, clusterRoles) {
 			b.bindable(clusterRoles, rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
-				lead(b.heldIn(r, ns), make, g)
+				lead(b.heldIn(r, ns), binding, g)
 			})
 		}
-		if here(ns, make, roles) {
+		if here(ns, binding, roles) {
 			b.bindable(roles, rbac.RoleKind, ns, func(r *rbac.Role, g []grant) {
-				lead(b.holder(scope{r, r.Namespace}), make, g)
+				lead(b.holder(scope{r, r.Namespace}), binding, g)
 			})
 		}
 	}
@@ -459,22 +462,18 @@ func (b *builder) bindings(v int32, h *holdings) {
 // bindable calls each for the roles that grants of bind speak of. Who may bind any
 // ClusterRole is led to everything at once.
 func (b *builder) bindable(grants []grant, kind, ns string, each func(*rbac.Role, []grant)) {
-	var any []grant
+	var unrestricted []grant
 	named := map[string][]grant{}
-	var names []string
 	for _, g := range grants {
 		if g.rule.Unnamed() {
-			any = append(any, g)
+			unrestricted = append(unrestricted, g)
 		}
 		for _, name := range g.rule.ResourceNames {
-			if named[name] == nil {
-				names = append(names, name)
-			}
 			named[name] = append(named[name], g)
 		}
 	}
-	if len(any) > 0 && kind == rbac.ClusterRoleKind {
-		each(b.everything, any)
+	if len(unrestricted) > 0 && kind == rbac.ClusterRoleKind {
+		each(b.everything, unrestricted)
 	}
 	for _, r := range b.rbac.Roles {
 		if r.Kind != kind || ns != "" && r.Namespace != ns {
@@ -482,7 +481,7 @@ func (b *builder) bindable(grants []grant, kind, ns string, each func(*rbac.Role
 		}
 		g := named[r.Name]
 		if kind == rbac.RoleKind {
-			g = append(slices.Clip(g), any...)
+			g = append(slices.Clip(g), unrestricted...)
 		}
 		if len(g) > 0 {
 			each(r, g)
@@ -525,34 +524,6 @@ func (b *builder) rebinding(v int32, h *holdings) {
 		if len(needs[0]) > 0 && len(needs[1]) > 0 {
 			b.lead(v, b.holder(scope{r, x.Namespace}), both{Primitive: bind, needs: needs})
 		}
-	}
-}
-
-// impersonation is P20 with groups, which a request names beside a user or an
-// account and never alone.
-func (b *builder) impersonation(v int32, h *holdings) {
-	group := h.in("", actsAsGroup, nil)
-	who := append(slices.Clone(h.of[actsAsUser]), h.of[actsAsAccount]...)
-	who = slices.DeleteFunc(who, func(g grant) bool { return g.namespace != "" && strings.HasSuffix(g.what, " users") })
-	if len(group) == 0 || len(who) == 0 {
-		return
-	}
-	names := map[string][]grant{}
-	for _, g := range group {
-		if g.rule.Unnamed() {
-			names[rbac.Masters] = append(names[rbac.Masters], g)
-		}
-		for _, name := range g.rule.ResourceNames {
-			names[name] = append(names[name], g)
-		}
-	}
-	for i := range b.g.Vertices {
-		if x := &b.g.Vertices[i]; x.Kind == Group && x.Cluster == b.cluster && x.Name != rbac.Masters && len(names[x.Name]) > 0 {
-			b.lead(v, int32(i), both{Primitive: impersonate, needs: [][]grant{names[x.Name], who}}) //nolint:gosec // an index
-		}
-	}
-	if len(names[rbac.Masters]) > 0 {
-		b.lead(v, b.admin(), both{Primitive: impersonate, needs: [][]grant{names[rbac.Masters], who}})
 	}
 }
 
@@ -744,7 +715,7 @@ func (b *builder) constraintsOfAccounts(v int32, ns string) {
 // constraint.
 func (b *builder) constraintsOf(account int32) *holdings {
 	uses := func(x *bound) bool {
-		return b.gives(x.Binding) && slices.ContainsFunc(b.matches(x.Binding.Role), func(m match) bool {
+		return b.gives(x.Binding) && slices.ContainsFunc(b.matches(x.Role), func(m match) bool {
 			return m.part == usesConstraint || m.part == usesPodPolicy
 		})
 	}

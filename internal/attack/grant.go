@@ -263,7 +263,7 @@ func best(gains []gain) []gain {
 		case !ok:
 			at[k] = len(out)
 			out = append(out, g)
-		case cmp.Or(g.likelihood, g.Primitive.Likelihood) > cmp.Or(out[i].likelihood, out[i].Primitive.Likelihood):
+		case cmp.Or(g.likelihood, g.Likelihood) > cmp.Or(out[i].likelihood, out[i].Likelihood):
 			out[i] = g
 		}
 	}
@@ -290,13 +290,6 @@ func (b *builder) holder(in scope) int32 {
 		b.combine(v, b.ofRole(in))
 	})
 	return v
-}
-
-// adminOfEach is everything in each namespace.
-func (b *builder) adminOfEach() int32 {
-	return b.spread("admin-of", "", func(v int32, ns string) {
-		b.always(within, v, b.holder(scope{b.everything, ns}))
-	})
 }
 
 // granted is the step that a grant allows.

@@ -10,10 +10,10 @@ import (
 // match is what one rule gives of a permission of the table: the ability, or the
 // part of a combination, that it stands for.
 type match struct {
-	*ability
-	part part
-	rule *rbac.Rule
-	what string
+	ability *ability
+	part    part
+	rule    *rbac.Rule
+	what    string
 }
 
 // table is all permissions that lead to something, found by the resources that
@@ -26,21 +26,21 @@ type table struct {
 
 // row is a permission, with the ability or the part of a combination that it is.
 type row struct {
-	permission
-	*ability
-	part part
+	needs   permission
+	ability *ability
+	part    part
 }
 
 func newTable(abilities []ability, parts []partOf) *table {
 	t := &table{exact: map[string][]int{}, sub: map[string][]int{}}
 	for i := range abilities {
-		t.rows = append(t.rows, row{permission: abilities[i].permission, ability: &abilities[i]})
+		t.rows = append(t.rows, row{needs: abilities[i].permission, ability: &abilities[i]})
 	}
 	for _, p := range parts {
-		t.rows = append(t.rows, row{permission: p.permission, part: p.part})
+		t.rows = append(t.rows, row{needs: p.permission, part: p.part})
 	}
 	for i := range t.rows {
-		for _, resource := range t.rows[i].permission.resources {
+		for _, resource := range t.rows[i].needs.resources {
 			t.exact[resource] = append(t.exact[resource], i)
 			if _, sub, ok := strings.Cut(resource, "/"); ok {
 				t.sub[sub] = append(t.sub[sub], i)
@@ -60,7 +60,7 @@ func (b *builder) matches(r *rbac.Role) []match {
 	for _, rule := range r.Rules {
 		for _, i := range b.table.candidates(rule) {
 			x := &b.table.rows[i]
-			if what, ok := x.permission.in(rule); ok {
+			if what, ok := x.needs.in(rule); ok {
 				out = append(out, match{ability: x.ability, part: x.part, rule: rule, what: what})
 			}
 		}

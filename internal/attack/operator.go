@@ -165,7 +165,7 @@ func (b *builder) produced(p *product, r *rbac.Rule, what, ns string) []gain {
 		return nil // nothing shows that the product is there
 	default:
 		g.conditions = []Condition{{Text: p.name + " runs in the cluster: its workload is not among the objects"}}
-		g.likelihood = 0.5 * cmp.Or(p.likelihood, p.Primitive.Likelihood)
+		g.likelihood = 0.5 * cmp.Or(p.likelihood, p.Likelihood)
 	}
 	if p.to != nil {
 		g.to = p.to(b, ns)
