@@ -131,9 +131,9 @@ func TestBrokenImageIsNoPass(t *testing.T) {
 	}
 }
 
-// TestRPMImages scans images whose packages rpm installed, with its database in each
+// TestImagesOfRPM scans images whose packages rpm installed, with its database in each
 // of its forms, and asks rpm what there is.
-func TestRPMImages(t *testing.T) {
+func TestImagesOfRPM(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("rpm installs packages below a folder for root alone")
 	}
@@ -214,9 +214,9 @@ func flaws(r *seawall.Report) []string {
 	return out
 }
 
-// TestGoProgramsWithAndWithoutSymbols scans a program twice: stripping hides
-// nothing of what is linked into it.
-func TestGoProgramsWithAndWithoutSymbols(t *testing.T) {
+// TestImagesOfGoPrograms scans a program twice: stripping hides nothing of what is
+// linked into it.
+func TestImagesOfGoPrograms(t *testing.T) {
 	db := database(t)
 	for _, stripped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stripped=%t", stripped), func(t *testing.T) {
