@@ -29,6 +29,14 @@ func TestObject(t *testing.T) {
 			`{"apiVersion":"v1","kind":"Secret"}`,
 		},
 		{
+			"references", `{"apiVersion":"v1","kind":"X","spec":{"certificateRefs":[{"kind":"Secret","name":"web-tls"}],"to":{"apiVersion":"v1","kind":"Secret","name":"a","fieldPath":"data"}}}`,
+			`{"apiVersion":"v1","kind":"X","spec":{"certificateRefs":[{"kind":"Secret","name":"web-tls"}],"to":{"apiVersion":"v1","kind":"Secret","name":"a","fieldPath":"data"}}}`,
+		},
+		{
+			"no-reference", `{"apiVersion":"v1","kind":"X","spec":{"template":{"kind":"Secret","name":"a","data":{"p":"aHVudGVyMg=="}}}}`,
+			`{"apiVersion":"v1","kind":"X","spec":{"template":{"kind":"Secret","data":{"p":"seawall:redacted length=7"}}}}`,
+		},
+		{
 			"annotations",
 			`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a","managedFields":[{"hunter2":1}],"labels":{"l":"hunter2"},"annotations":{` +
 				`"kubectl.kubernetes.io/last-applied-configuration":"hunter2","note":"it is hunter2","enc":"aHVudGVyMg==","kept":"yes","long":"` +

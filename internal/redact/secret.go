@@ -49,8 +49,12 @@ const (
 
 // isSecret says of an object of kind Secret whether it is Kubernetes' own, or
 // one that forgot its apiVersion. A kind of the same name in another group
-// counts when it carries values the same way.
+// counts when it carries values the same way. What has a name outside of metadata
+// and nothing else that objects have only refers to one.
 func isSecret(n *document.Node) bool {
+	if n.Get("name").Kind() == document.String && n.Get("metadata") == nil && n.Get("data") == nil && n.Get("stringData") == nil {
+		return false
+	}
 	switch n.Get("apiVersion").Str() {
 	case "v1", "":
 		return true
