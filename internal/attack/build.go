@@ -36,6 +36,7 @@ const newest = 37
 func Build(snaps []*cluster.Snapshot, o Options) *Graph {
 	g := &Graph{byKey: map[Key]int32{}, snaps: snaps, options: o}
 	steps := map[*Primitive]int32{}
+	builders := make([]*builder, 0, len(snaps))
 	for i, s := range snaps {
 		g.Clusters = append(g.Clusters, nameOf(s))
 		b := &builder{
@@ -44,8 +45,9 @@ func Build(snaps []*cluster.Snapshot, o Options) *Graph {
 		}
 		b.prepare()
 		b.build()
+		builders = append(builders, b)
 	}
-	fleet(g)
+	join(g, builders)
 	g.index()
 	return g
 }
@@ -73,6 +75,7 @@ type builder struct {
 	net     network
 	// principals are the identities that service accounts have in a cloud.
 	principals map[int32]principalOf
+	pushes     map[[2]int32]bool        // Secrets that may push to a registry
 	pulled     map[int32]map[int32]bool // by node: Secrets to pull images that it has
 	// admissions are the steps of podPower, -1 where there is none.
 	admissions map[admissionKey]int32
@@ -110,6 +113,7 @@ func (b *builder) build() {
 	b.inside()
 	b.connections()
 	b.clouds()
+	b.images()
 	b.grants()
 	for len(b.pending) > 0 {
 		next := b.pending

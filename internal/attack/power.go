@@ -360,7 +360,7 @@ func powerName(k Key) string {
 	switch {
 	case k.Namespace != "":
 		return or(text, k.Name) + " in " + k.Namespace
-	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert"):
+	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "network-of-cluster:") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert"):
 		return text
 	}
 	return or(text, k.Name) + " in all namespaces"
@@ -397,6 +397,7 @@ var powerNames = map[string]string{
 var powerPrefixes = []struct{ prefix, before, after string }{
 	{"change-", "changing ", ""},
 	{"network-of:", "connecting as ", ""},
+	{"network-of-cluster:", "connecting to pods of cluster ", ""},
 	{"convert:", "custom resources named ", ""},
 	{"connect-to-", "connecting to ", ""},
 	{"kubelet-of-", "running code in the pods of node ", ""},
