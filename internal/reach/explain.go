@@ -78,8 +78,8 @@ func (x *explanation) doubt(a applied, r *rule) string {
 	return out
 }
 
-// present says of policies that the plugin does not enforce them. It returns
-// false where they are enforced.
+// ineffective says of policies that the plugin does not enforce them. It returns
+// true where none of them has any effect.
 func (x *explanation) ineffective(list []applied, tier netpol.Tier) bool {
 	enforced := x.m.enforces(x.profile, tier)
 	if enforced == Allowed || len(list) == 0 {
@@ -115,13 +115,26 @@ func (x *explanation) admin(tier netpol.Tier) bool {
 			x.faults(a)
 			return true
 		}
-		r, on := x.first(a)
-		if r == nil {
+		shared := slices.ContainsFunc(list, func(o applied) bool { return o.policy != a.policy && o.Priority() == a.Priority() && x.hits(o) })
+		r := x.rulesOf(a, tier, shared)
+		last := !slices.ContainsFunc(list[i+1:], func(o applied) bool { return o.Priority() == a.Priority() })
+		if r != nil && a.answer == Allowed && sure && (!shared || last) {
+			return r.Action != netpol.Pass
+		}
+	}
+	return false
+}
+
+// rulesOf explains the rules of a policy of the administrator that match, up to
+// the first that does for sure, which it returns.
+func (x *explanation) rulesOf(a applied, tier netpol.Tier, shared bool) *rule {
+	verbs := map[netpol.Action]string{netpol.Allow: "allows it", netpol.Deny: "denies it", netpol.Pass: "leaves it to the next tier"}
+	for _, r := range a.rules[x.profile.direction] {
+		on := x.m.matches(r, x.q).at(x.place)
+		if on == Denied {
 			continue
 		}
-		shared := slices.ContainsFunc(list, func(o applied) bool { return o.policy != a.policy && o.Priority() == a.Priority() && x.hits(o) })
-		verb := map[netpol.Action]string{netpol.Allow: "allows it", netpol.Deny: "denies it", netpol.Pass: "leaves it to the next tier"}[r.Action]
-		text := fmt.Sprintf("%s by %s (%s tier, priority %d)%s", verb, r.Path, tier, a.Priority(), x.doubt(a, r))
+		text := fmt.Sprintf("%s by %s (%s tier, priority %d)%s", verbs[r.Action], r.Path, tier, a.Priority(), x.doubt(a, r))
 		if r.FailClosed != "" {
 			text += ": a kind of peer that is not known, at " + r.FailClosed
 		}
@@ -129,27 +142,15 @@ func (x *explanation) admin(tier netpol.Tier) bool {
 			text += "; another policy of that priority matches too, and which of them decides is undefined"
 		}
 		x.say(a.Policy, r.Path, "%s", text)
-		last := !slices.ContainsFunc(list[i+1:], func(o applied) bool { return o.Priority() == a.Priority() })
-		if on == Allowed && a.answer == Allowed && sure && (!shared || last) {
-			return r.Action != netpol.Pass
+		if on == Allowed {
+			return r
 		}
 	}
-	return false
-}
-
-// first returns the first rule of a policy that matches, or may.
-func (x *explanation) first(a applied) (*rule, Answer) {
-	for _, r := range a.rules[x.profile.direction] {
-		if on := x.m.matches(r, x.q).at(x.place); on != Denied {
-			return r, on
-		}
-	}
-	return nil, Denied
+	return nil
 }
 
 func (x *explanation) hits(a applied) bool {
-	r, _ := x.first(a)
-	return r != nil
+	return slices.ContainsFunc(a.rules[x.profile.direction], func(r *rule) bool { return x.m.matches(r, x.q).at(x.place) != Denied })
 }
 
 // network explains the NetworkPolicies. It returns true where they decide.
