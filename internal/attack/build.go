@@ -93,6 +93,7 @@ type builder struct {
 	matched    map[*rbac.Role][]match
 	gained     map[scope][]gain
 	everything *rbac.Role
+	roles      map[string][]*rbac.Role // the Roles of each namespace
 	// shared are steps of several edges, residents what a namespace has, given the
 	// Secrets that workloads are given.
 	shared    map[stepKey]int32

@@ -438,55 +438,69 @@ func (b *builder) bindings(v int32, h *holdings) {
 	}
 	lead := func(to int32, needs ...[]grant) { b.lead(v, to, both{Primitive: bind, needs: needs}) }
 	if binding := h.in("", makesClusterBinding, unnamed); len(binding) > 0 {
-		b.bindable(h.in("", bindsClusterRole, nil), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
+		lead(b.lazy(h, bindsClusterRole, (*builder).admin), binding, h.in("", bindsClusterRole, unnamed))
+		b.named(h.in("", bindsClusterRole, nil), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
 			lead(b.holder(scope{r, ""}), binding, g)
 		})
 	}
 	for _, ns := range append([]string{""}, h.spaces...) {
 		binding := h.in(ns, makesBinding, unnamed)
-		roles, clusterRoles := h.in(ns, bindsRole, nil), h.in(ns, bindsClusterRole, nil)
-		if here(ns, binding, clusterRoles) {
-			b.bindable(clusterRoles, rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
-				lead(b.heldIn(r, ns), binding, g)
-			})
+		if roles := h.in(ns, bindsClusterRole, nil); here(ns, binding, roles) {
+			lead(b.heldIn(b.everything, ns), binding, h.in(ns, bindsClusterRole, unnamed))
+			b.named(roles, rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) { lead(b.heldIn(r, ns), binding, g) })
 		}
-		if here(ns, binding, roles) {
-			b.bindable(roles, rbac.RoleKind, ns, func(r *rbac.Role, g []grant) {
-				lead(b.holder(scope{r, r.Namespace}), binding, g)
-			})
+		if roles := h.in(ns, bindsRole, nil); here(ns, binding, roles) {
+			lead(b.anyRole(ns), binding, h.in(ns, bindsRole, unnamed))
+			for _, one := range b.spaces(ns) {
+				b.named(roles, rbac.RoleKind, one, func(r *rbac.Role, g []grant) { lead(b.holder(scope{r, one}), binding, g) })
+			}
 		}
 	}
 	b.rebinding(v, h)
 }
 
-// bindable calls each for the roles that grants of bind speak of. Who may bind any
-// ClusterRole is led to everything at once.
-func (b *builder) bindable(grants []grant, kind, ns string, each func(*rbac.Role, []grant)) {
-	var unrestricted []grant
-	named := map[string][]grant{}
-	for _, g := range grants {
-		if g.rule.Unnamed() {
-			unrestricted = append(unrestricted, g)
-		}
-		for _, name := range g.rule.ResourceNames {
-			named[name] = append(named[name], g)
+// spaces is one namespace, or all where it is empty.
+func (b *builder) spaces(ns string) []string {
+	if ns != "" {
+		return []string{ns}
+	}
+	return b.namespaces()
+}
+
+// named calls each for the roles that grants name, with all grants that allow
+// something to them.
+func (b *builder) named(grants []grant, kind, ns string, each func(*rbac.Role, []grant)) {
+	done := map[string]bool{}
+	for i := range grants {
+		for _, name := range grants[i].rule.ResourceNames {
+			if r := b.rbac.Role(kind, ns, name); r != nil && !done[name] {
+				done[name] = true
+				each(r, slices.DeleteFunc(slices.Clone(grants), func(g grant) bool { return !naming(name)(&g) }))
+			}
 		}
 	}
-	if len(unrestricted) > 0 && kind == rbac.ClusterRoleKind {
-		each(b.everything, unrestricted)
+}
+
+// anyRole is being bound to the Roles of a namespace, or of all.
+func (b *builder) anyRole(ns string) int32 {
+	return b.spread("bound-to-roles", ns, func(v int32, ns string) {
+		for _, r := range b.rolesOf(ns) {
+			b.always(within, v, b.holder(scope{r, ns}))
+		}
+	})
+}
+
+// rolesOf are the Roles of a namespace.
+func (b *builder) rolesOf(ns string) []*rbac.Role {
+	if b.roles == nil {
+		b.roles = map[string][]*rbac.Role{}
+		for _, r := range b.rbac.Roles {
+			if r.Kind == rbac.RoleKind {
+				b.roles[r.Namespace] = append(b.roles[r.Namespace], r)
+			}
+		}
 	}
-	for _, r := range b.rbac.Roles {
-		if r.Kind != kind || ns != "" && r.Namespace != ns {
-			continue
-		}
-		g := named[r.Name]
-		if kind == rbac.RoleKind {
-			g = append(slices.Clip(g), unrestricted...)
-		}
-		if len(g) > 0 {
-			each(r, g)
-		}
-	}
+	return b.roles[ns]
 }
 
 // heldIn is the place of whoever is bound to a role in a namespace, or in each.
@@ -505,26 +519,87 @@ func (b *builder) heldIn(r *rbac.Role, ns string) int32 {
 // rebinding is P17 by a binding that is there: its subjects can be changed, its
 // role cannot.
 func (b *builder) rebinding(v int32, h *holdings) {
-	if len(h.of[changesBinding])+len(h.of[changesClusterBinding]) == 0 {
-		return
-	}
-	for _, x := range b.rbac.Bindings {
-		r := x.Role
-		if r == nil {
+	for _, way := range []struct {
+		change, bind part
+		kind, role   string
+	}{
+		{changesClusterBinding, bindsClusterRole, rbac.ClusterRoleBindingKind, rbac.ClusterRoleKind},
+		{changesBinding, bindsClusterRole, rbac.RoleBindingKind, rbac.ClusterRoleKind},
+		{changesBinding, bindsRole, rbac.RoleBindingKind, rbac.RoleKind},
+	} {
+		if len(h.of[way.change]) == 0 || len(h.of[way.bind]) == 0 {
 			continue
 		}
-		change, bindPart := changesBinding, bindsClusterRole
-		if x.Cluster() {
-			change = changesClusterBinding
+		spaces := append([]string{""}, h.spaces...)
+		if way.kind == rbac.ClusterRoleBindingKind {
+			spaces = spaces[:1]
 		}
-		if r.Kind == rbac.RoleKind {
-			bindPart = bindsRole
+		for _, ns := range spaces {
+			change, bound := h.in(ns, way.change, unnamed), h.in(ns, way.bind, unnamed)
+			if here(ns, change, bound) {
+				b.lead(v, b.anyBinding(way.kind, way.role, ns), both{Primitive: bind, needs: [][]grant{change, bound}})
+			}
 		}
-		needs := [][]grant{h.in(x.Namespace, change, naming(x.Name)), h.in(x.Namespace, bindPart, naming(r.Name))}
-		if len(needs[0]) > 0 && len(needs[1]) > 0 {
-			b.lead(v, b.holder(scope{r, x.Namespace}), both{Primitive: bind, needs: needs})
+		for _, x := range b.bindingsNamed(h.of[way.change], h.of[way.bind], way.kind, way.role) {
+			if x.Role != nil && x.Role.Kind == way.role {
+				b.lead(v, b.holder(scope{x.Role, x.Namespace}), both{Primitive: bind, needs: [][]grant{
+					h.in(x.Namespace, way.change, naming(x.Name)), h.in(x.Namespace, way.bind, naming(x.Role.Name)),
+				}})
+			}
 		}
 	}
+}
+
+// anyBinding is being a subject of any binding of a kind to a kind of role.
+func (b *builder) anyBinding(kind, role, ns string) int32 {
+	name := "rebind:" + kind + "/" + role
+	leads := func(v int32, ns string) {
+		for _, x := range b.rbac.Bindings {
+			if x.Kind == kind && x.Namespace == ns && x.Role != nil && x.Role.Kind == role {
+				b.always(within, v, b.holder(scope{x.Role, ns}))
+			}
+		}
+	}
+	if kind == rbac.ClusterRoleBindingKind {
+		return b.once(name, func(v int32) { leads(v, "") })
+	}
+	return b.spread(name, ns, leads)
+}
+
+// bindingsNamed are the bindings of a kind that grants name, or that bind a role
+// which grants name.
+func (b *builder) bindingsNamed(change, bound []grant, kind, role string) []*rbac.Binding {
+	var out []*rbac.Binding
+	add := func(x *rbac.Binding) {
+		if x != nil && x.Kind == kind && !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	for _, g := range change {
+		for _, name := range g.rule.ResourceNames {
+			if kind == rbac.ClusterRoleBindingKind {
+				add(b.rbac.Binding(kind, "", name))
+				continue
+			}
+			for _, ns := range b.spaces(g.namespace) {
+				add(b.rbac.Binding(kind, ns, name))
+			}
+		}
+	}
+	for _, g := range bound {
+		spaces := []string{""}
+		if role == rbac.RoleKind {
+			spaces = b.spaces(g.namespace)
+		}
+		for _, name := range g.rule.ResourceNames {
+			for _, ns := range spaces {
+				for _, x := range b.rbac.BindingsOf(b.rbac.Role(role, ns, name)) {
+					add(x)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // certificates is P22 and P23: a client certificate of one's own. Only the signer
