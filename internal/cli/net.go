@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,10 +84,8 @@ func (n *netFlags) read(ctx context.Context, env *Env, formats ...string) (*netR
 }
 
 func oneOf(format string, known []string) error {
-	for _, k := range known {
-		if format == k {
-			return nil
-		}
+	if slices.Contains(known, format) {
+		return nil
 	}
 	return fmt.Errorf("--output %q: want %s", format, strings.Join(known, ", "))
 }
@@ -95,12 +94,9 @@ func oneOf(format string, known []string) error {
 func (r *netReading) note(m *reach.Model) {
 	add := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		for _, n := range r.notes {
-			if n == text {
-				return
-			}
+		if !slices.Contains(r.notes, text) {
+			r.notes = append(r.notes, text)
 		}
-		r.notes = append(r.notes, text)
 	}
 	cni := m.CNI()
 	switch {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,6 @@ type matrixClass struct {
 	Workloads []string `json:"workloads"`
 
 	shown bool
-	rows  []*reach.Ports
 }
 
 type matrixConnection struct {
@@ -131,12 +132,9 @@ func (r *netReading) matrix(m *reach.Model, namespace string) *matrixAnswer {
 			}
 		}
 	}
-	any := false
-	for _, c := range all {
-		any = any || c.shown
-	}
+	found := slices.ContainsFunc(all, func(c matrixClass) bool { return c.shown })
 	for i := range all {
-		if any && used[i] {
+		if found && used[i] {
 			out.Classes = append(out.Classes, all[i])
 		}
 	}
@@ -171,16 +169,28 @@ func matrixTable(answers []*matrixAnswer) string {
 				flush()
 				last, text = c.From, s
 			}
-			to = append(to, fmt.Sprint(c.To))
+			to = append(to, strconv.Itoa(c.To))
 		}
 		flush()
 	}
 	return b.String()
 }
 
-// shortNames names the first of many workloads.
-func shortNames(list []string) string {
+// shortNames names the first of many workloads, those of one name together.
+func shortNames(all []string) string {
 	const most = 8
+	var list []string
+	times := map[string]int{}
+	for _, name := range all {
+		if times[name]++; times[name] == 1 {
+			list = append(list, name)
+		}
+	}
+	for i, name := range list {
+		if times[name] > 1 {
+			list[i] = fmt.Sprintf("%s (%d)", name, times[name])
+		}
+	}
 	if len(list) <= most {
 		return strings.Join(list, ", ")
 	}

@@ -96,7 +96,7 @@ func Detect(s *cluster.Snapshot) CNI {
 		var found []CNI
 		for _, o := range s.Kind("DaemonSet") {
 			if name := daemons[o.Name]; name != "" && o.Group() == "apps" {
-				c, _ := Plugin(name) //nolint:errcheck // the names in daemons are of plugins
+				c, _ := Plugin(name) // the names in daemons are of plugins
 				c.From = "DaemonSet " + o.Namespace + "/" + o.Name
 				refine(&c, s, o)
 				found = append(found, c)

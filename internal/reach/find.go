@@ -268,7 +268,7 @@ func servicePortOf(t *Target, p *pod, text string, protocol Protocol) (Port, err
 		}
 		return sp.target, nil
 	}
-	return Port{}, fmt.Errorf("Service %s has no port %s/%s: it has %s", t.Name, text, protocol, strings.Join(known, ", "))
+	return Port{}, fmt.Errorf("port %s/%s: Service %s has none such: it has %s", text, protocol, t.Name, strings.Join(known, ", "))
 }
 
 // Declared returns the ports that somebody is meant to connect to: those of a

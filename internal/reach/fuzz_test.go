@@ -58,8 +58,10 @@ func FuzzSpec(f *testing.F) {
 			return
 		}
 		kinds := [...][2]string{
-			{"networking.k8s.io/v1", "NetworkPolicy"}, {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
-			{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"}, {"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
+			{"networking.k8s.io/v1", "NetworkPolicy"},
+			{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
+			{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"},
+			{"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
 			{"cilium.io/v2", "CiliumNetworkPolicy"},
 		}
 		k := kinds[int(kind)%len(kinds)]

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"seawall.io/seawall/internal/cluster"
@@ -110,7 +111,7 @@ func (x *Matrix) Fold() (sets [][]int, cells [][]*Ports) {
 		var key []byte
 		for j := range n {
 			a, b := id(rows[i][j]), id(rows[j][i])
-			key = append(key, byte(a), byte(a>>8), byte(a>>16), byte(b), byte(b>>8), byte(b>>16))
+			key = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(key, a), b)
 		}
 		s, known := at[string(key)]
 		if !known {

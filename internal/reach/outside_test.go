@@ -236,7 +236,7 @@ func TestPortOfService(t *testing.T) {
 	s := snapshot(t, true, shop, services)
 	m := reach.Of(s)
 	for in, want := range map[string]string{
-		"shop/svc/lb 80": "8080/TCP", "shop/svc/lb http": "8080/TCP", "shop/svc/np 80": "8080/TCP", "shop/svc/lb 8080": "has no port", "shop/svc/ext 1": "no container",
+		"shop/svc/lb 80": "8080/TCP", "shop/svc/lb http": "8080/TCP", "shop/svc/np 80": "8080/TCP", "shop/svc/lb 8080": "none such", "shop/svc/ext 1": "no container",
 		"shop/web http": "8080/TCP", "shop/web dns": "5353/UDP", "shop/web 7/sctp": "7/SCTP", "shop/web x": "want a number", "shop/web 0": "want a number", "shop/web 80/icmp": "protocol",
 	} {
 		name, port, _ := strings.Cut(in, " ")

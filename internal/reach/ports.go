@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -250,9 +251,9 @@ func (p *Ports) either(yes, no *Ports) *Ports {
 
 // key returns a value that equal Ports share.
 func (p *Ports) key() string {
-	b := make([]byte, 0, 4*len(p.steps))
+	b := make([]byte, 0, 5*len(p.steps))
 	for _, s := range p.steps {
-		b = append(b, byte(s.from>>16), byte(s.from>>8), byte(s.from), byte(s.answer))
+		b = append(binary.BigEndian.AppendUint32(b, s.from), byte(s.answer))
 	}
 	return string(b)
 }

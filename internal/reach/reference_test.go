@@ -578,6 +578,7 @@ func items(v any) []any {
 // manifests returns the cluster as a stream of JSON, without the namespaces that
 // hidden names.
 func (c *tCluster) manifests(t testing.TB, hidden ...string) string {
+	t.Helper()
 	var out strings.Builder
 	enc := json.NewEncoder(&out)
 	write := func(o object) {
@@ -615,6 +616,7 @@ var (
 )
 
 func (c *tCluster) ends(t testing.TB, s *cluster.Snapshot) (ends []tEnd, peers []reach.Peer) {
+	t.Helper()
 	for _, p := range c.pods {
 		ends = append(ends, tEnd{pod: p})
 		peers = append(peers, peer(t, s, p.namespace+"/"+p.name))
