@@ -95,6 +95,37 @@ func TestImageReportsDoNotDependOnTheCache(t *testing.T) {
 	}
 }
 
+// TestImagesShareLayersInTheCache scans two images on one base: the base is kept
+// once, and what each adds is told of that one alone.
+func TestImagesShareLayersInTheCache(t *testing.T) {
+	db, cache := database(t), t.TempDir()
+	base, err := images.Debian()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := base.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"lodash", "minimist"} {
+		own, err := images.NewLayer(images.Entries(images.File("srv/node_modules/"+name+"/package.json", `{"name":"`+name+`","version":"1.0.0"}`)), images.Gzip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := images.New(v1.Config{User: "1000"}, append(slices.Clone(layers), own)...)
+		args := []string{"image", "scan", "archive:" + archive(t, img, err), "--db", db, "--quiet", "-o", "json"}
+		want := seawallCommand(t, append(args, "--no-layer-cache")...)
+		got := seawallCommand(t, append(args, "--layer-cache", cache)...)
+		if got.stdout != want.stdout || got.code != want.code || !strings.Contains(got.stdout, "srv/node_modules/"+name) {
+			t.Errorf("%s: exit %d, want %d; with the cache\n%.2000s\nwithout\n%.2000s", name, got.code, want.code, got.stdout, want.stdout)
+		}
+		kept, err := os.ReadDir(cache)
+		if err != nil || len(kept) != len(layers)+1+i {
+			t.Errorf("%s: the cache holds %d layers, want %d (%v)", name, len(kept), len(layers)+1+i, err)
+		}
+	}
+}
+
 // TestBrokenImageIsNoPass scans an image of which one layer is cut off: what was
 // read has no flaws, and the exit code says that this is not all.
 func TestBrokenImageIsNoPass(t *testing.T) {
