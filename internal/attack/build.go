@@ -84,6 +84,7 @@ type builder struct {
 	bound       [][]*bound
 	holds       map[int32][]*bound
 	memberships map[int32][]int32
+	own         map[int32]*held // what those hold by their own bindings
 	// dangle are the accounts that are bound and do not exist, by namespace.
 	dangle map[string][]int32
 	// table and products are what is looked for in rules; matched and gained what

@@ -122,12 +122,36 @@ func partsOf() []partOf {
 	return out
 }
 
-// holdings are the grants of each part that one identity has by all its bindings
-// and those of the groups that it is certain to be in.
-type holdings struct {
-	of     [parts][]grant
+// held is what the bindings of one subject give.
+type held struct {
+	of     [parts]map[string][]grant // by namespace
 	bound  []*bound
-	spaces []string // namespaces in which some part is granted, sorted
+	spaces []string // namespaces in which some part is granted
+	wide   bool     // some part is granted everywhere
+}
+
+func (x *held) add(matches []match, by *bound, ns string) {
+	for _, m := range matches {
+		if m.part == none {
+			continue
+		}
+		if x.of[m.part] == nil {
+			x.of[m.part] = map[string][]grant{}
+		}
+		x.of[m.part][ns] = append(x.of[m.part][ns], grant{bound: by, rule: m.rule, what: m.what, namespace: ns})
+	}
+	if ns == "" {
+		x.wide = true
+	} else {
+		x.spaces = append(x.spaces, ns)
+	}
+}
+
+// holdings are what an identity holds: by its own bindings and by those of the
+// groups that it is certain to be in, which it shares with others.
+type holdings struct {
+	sources []*held
+	spaces  []string // namespaces to look at, sorted
 }
 
 // combinations adds what the permissions of one identity lead to together. An
@@ -136,72 +160,132 @@ type holdings struct {
 func (b *builder) combinations() {
 	for v := range b.g.Vertices {
 		v := int32(v) //nolint:gosec // an index
-		if own := b.holds[v]; slices.ContainsFunc(own, b.partial) {
+		if own := b.heldBy(v); own.wide || len(own.spaces) > 0 {
 			b.combine(v, b.holdingsOf(v))
 		}
 	}
 }
 
-// partial says that a binding grants a part of something. One that grants
-// everything everywhere leads there by itself.
-func (b *builder) partial(x *bound) bool {
-	return b.gives(x.Binding) && (x.Namespace != "" || whole(x.Role) == nil) &&
-		slices.ContainsFunc(b.matches(x.Role), func(m match) bool { return m.part != none })
-}
-
-// holdingsOf collects what an identity holds, its groups' after its own.
-func (b *builder) holdingsOf(v int32) *holdings {
-	h := &holdings{}
-	for _, who := range append([]int32{v}, b.memberships[v]...) {
-		for _, x := range b.holds[who] {
-			if !b.gives(x.Binding) {
-				continue
-			}
-			h.bound = append(h.bound, x)
-			if b.partial(x) {
-				h.add(b.matches(x.Role), x, x.Namespace)
-			}
+// heldBy is what a subject holds by its own bindings, found once. One that grants
+// everything everywhere leads there by itself, and is no part of anything.
+func (b *builder) heldBy(v int32) *held {
+	if x := b.own[v]; x != nil {
+		return x
+	}
+	x := &held{}
+	for _, y := range b.holds[v] {
+		if !b.gives(y.Binding) {
+			continue
+		}
+		x.bound = append(x.bound, y)
+		matches := b.matches(y.Role)
+		if (y.Namespace != "" || whole(y.Role) == nil) && slices.ContainsFunc(matches, func(m match) bool { return m.part != none }) {
+			x.add(matches, y, y.Namespace)
 		}
 	}
-	return h.sorted()
+	slices.Sort(x.spaces)
+	x.spaces = slices.Compact(x.spaces)
+	b.own[v] = x
+	return x
+}
+
+// holdingsOf collects what an identity holds. Where only its groups hold parts in
+// a namespace they lead there by themselves, unless it adds one of its own.
+func (b *builder) holdingsOf(v int32) *holdings {
+	own := b.heldBy(v)
+	h := &holdings{sources: []*held{own}, spaces: own.spaces}
+	for _, group := range b.memberships[v] {
+		x := b.heldBy(group)
+		h.sources = append(h.sources, x)
+		if own.wide {
+			h.spaces = append(slices.Clip(h.spaces), x.spaces...)
+		}
+	}
+	if own.wide {
+		slices.Sort(h.spaces)
+		h.spaces = slices.Compact(h.spaces)
+	}
+	return h
 }
 
 // ofRole is what somebody would hold who came to be bound to a role.
 func (b *builder) ofRole(in scope) *holdings {
-	h := &holdings{}
-	h.add(b.matches(in.role), nil, in.namespace)
-	return h.sorted()
+	x := &held{}
+	x.add(b.matches(in.role), nil, in.namespace)
+	return &holdings{sources: []*held{x}, spaces: x.spaces}
 }
 
-func (h *holdings) add(matches []match, x *bound, ns string) {
-	for _, m := range matches {
-		if m.part != none {
-			h.of[m.part] = append(h.of[m.part], grant{bound: x, rule: m.rule, what: m.what, namespace: ns})
+// bound are all bindings by which the identity holds anything.
+func (h *holdings) bound(each func(*bound)) {
+	for _, x := range h.sources {
+		for _, y := range x.bound {
+			each(y)
 		}
 	}
-	if ns != "" {
-		h.spaces = append(h.spaces, ns)
-	}
 }
 
-func (h *holdings) sorted() *holdings {
-	slices.Sort(h.spaces)
-	h.spaces = slices.Compact(h.spaces)
-	return h
+// has says that a part is granted at all.
+func (h *holdings) has(p part) bool {
+	return slices.ContainsFunc(h.sources, func(x *held) bool { return len(x.of[p]) > 0 })
 }
+
+// maxGrants is how many grants of one permission are told apart. Nobody will be
+// told to revoke more than that to remove one step.
+const maxGrants = 16
 
 // in returns the grants of a part that hold in a namespace, or everywhere where
-// that is empty, and that a condition takes.
+// that is empty, and that a condition takes: of more than maxGrants not all.
 func (h *holdings) in(ns string, p part, take func(*grant) bool) []grant {
 	var out []grant
-	for i := range h.of[p] {
-		g := &h.of[p][i]
-		if (g.namespace == "" || g.namespace == ns) && (take == nil || take(g)) {
+	h.each(ns, p, func(g *grant) bool {
+		if take(g) && (len(out) == 0 || out[len(out)-1].bound != g.bound) {
 			out = append(out, *g)
+		}
+		return len(out) <= maxGrants
+	})
+	return out
+}
+
+// all returns all grants of a part that hold in a namespace.
+func (h *holdings) all(ns string, p part) []grant {
+	var out []grant
+	h.each(ns, p, func(g *grant) bool {
+		out = append(out, *g)
+		return true
+	})
+	return out
+}
+
+// anywhere returns all grants of a part, wherever they hold, the cluster's first.
+func (h *holdings) anywhere(p part) []grant {
+	out := h.all("", p)
+	for _, x := range h.sources {
+		for _, ns := range x.spaces {
+			out = append(out, x.of[p][ns]...)
 		}
 	}
 	return out
 }
+
+func (h *holdings) each(ns string, p part, f func(*grant) bool) {
+	for _, x := range h.sources {
+		lists := [2][]grant{x.of[p][""]}
+		if ns != "" {
+			lists[1] = x.of[p][ns]
+		}
+		for _, list := range lists {
+			for i := range list {
+				if !f(&list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// whatever takes all grants: the object may be any, or one of a name that the
+// attacker chooses.
+func whatever(*grant) bool { return true }
 
 // unnamed takes grants that no name restricts: what is to be made has none yet.
 func unnamed(g *grant) bool { return g.rule.Unnamed() }
@@ -218,7 +302,7 @@ type both struct {
 	needs      [][]grant
 	conditions []Condition
 	likelihood float64
-	changes    []int // beside those of the grants
+	endless    bool // each permission is granted more often than is told apart
 }
 
 // lead adds an edge for each grant of that permission which is granted the least
@@ -235,8 +319,12 @@ func (b *builder) lead(v, to int32, x both) {
 			least = i
 		}
 	}
+	if len(needs[least]) > maxGrants {
+		needs[least] = needs[least][:1]
+		x.endless = true
+	}
 	for i := range needs[least] {
-		s := Step{Primitive: x.Primitive, Conditions: x.conditions, Likelihood: x.likelihood, Changes: slices.Clone(x.changes)}
+		s := Step{Primitive: x.Primitive, Conditions: x.conditions, Likelihood: x.likelihood}
 		var said []string
 		for j, list := range needs {
 			g := &list[0]
@@ -251,7 +339,7 @@ func (b *builder) lead(v, to int32, x both) {
 			if text := g.String(); !slices.Contains(said, text) {
 				said = append(said, text)
 			}
-			if g.bound != nil && (j == least || len(list) == 1) {
+			if g.bound != nil && (j == least || len(list) == 1) && !x.endless {
 				for _, c := range b.revoke(g.bound) {
 					if !slices.Contains(s.Changes, c) {
 						s.Changes = append(s.Changes, c)
@@ -312,7 +400,7 @@ func (b *builder) everywhere(v int32, h *holdings) {
 
 // lazy makes a power only for those who hold a part of it.
 func (b *builder) lazy(h *holdings, p part, power func(*builder) int32) int32 {
-	if len(h.of[p]) == 0 {
+	if !h.has(p) {
 		return -1
 	}
 	return power(b)
@@ -323,11 +411,11 @@ func (b *builder) within(v int32, h *holdings, ns string) {
 	pods := h.in(ns, makesPod, unnamed)
 	// P14. The name of the Secret is the attacker's choice, and so may be one that
 	// he may read.
-	if secret, read := h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil); here(ns, secret, read) {
+	if secret, read := h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, whatever); here(ns, secret, read) {
 		b.lead(v, b.tokens(ns), both{Primitive: mintTokenSecret, needs: [][]grant{secret, read}})
 	}
 	b.claims(v, h, ns, pods)
-	if status, evict := h.in("", writesNodeStatus, nil), h.in(ns, evicts, nil); here(ns, status, evict) { // P26
+	if status, evict := h.in("", writesNodeStatus, whatever), h.in(ns, evicts, whatever); here(ns, status, evict) { // P26
 		b.lead(v, b.pull(ns), both{Primitive: pullPods, needs: [][]grant{status, evict}})
 	}
 	if len(pods) == 0 {
@@ -363,7 +451,7 @@ func (b *builder) claims(v int32, h *holdings, ns string, pods []grant) {
 	for _, vacant := range b.waiting(ns) {
 		name := b.g.Vertices[vacant].Name
 		for _, way := range [][][]grant{
-			{account, pods}, {account, h.in(ns, makesToken, naming(name))}, {account, h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, nil)},
+			{account, pods}, {account, h.in(ns, makesToken, naming(name))}, {account, h.in(ns, makesSecret, unnamed), h.in(ns, readsSecret, whatever)},
 		} {
 			if here(ns, way...) {
 				b.lead(v, vacant, both{Primitive: claimSubject, needs: way})
@@ -402,55 +490,57 @@ func (b *builder) hostPathProvisioner() ([]Condition, bool) {
 // ownRoles is P16: adding permissions to a role that one is bound to. An
 // aggregated role takes them from any that has its label (P19).
 func (b *builder) ownRoles(v int32, h *holdings) {
-	if len(h.of[escalatesRole])+len(h.of[escalatesClusterRole]) == 0 {
+	if !h.has(escalatesRole) && !h.has(escalatesClusterRole) {
 		return
 	}
-	for _, x := range h.bound {
+	h.bound(func(x *bound) {
 		r, ns := x.Role, x.Namespace
 		if ns == "" && whole(r) != nil {
-			continue
+			return
 		}
-		mine := []grant{{bound: x, rule: nil, what: "hold " + r.String(), namespace: ns}}
-		to := b.holder(scope{b.everything, ns})
+		mine := []grant{{bound: x, what: "hold " + r.String(), namespace: ns}}
+		lead := func(p *Primitive, needs ...[]grant) {
+			if here("", needs...) {
+				b.lead(v, b.holder(scope{b.everything, ns}), both{Primitive: p, needs: needs})
+			}
+		}
 		if r.Kind == rbac.RoleKind {
-			b.lead(v, to, both{Primitive: escalate, needs: [][]grant{
-				h.in(ns, escalatesRole, naming(r.Name)), h.in(ns, changesRole, naming(r.Name)), mine,
-			}})
-			continue
+			lead(escalate, h.in(ns, escalatesRole, naming(r.Name)), h.in(ns, changesRole, naming(r.Name)), mine)
+			return
 		}
-		b.lead(v, to, both{Primitive: escalate, needs: [][]grant{
-			h.in("", escalatesClusterRole, naming(r.Name)), h.in("", changesClusterRole, naming(r.Name)), mine,
-		}})
+		lead(escalate, h.in("", escalatesClusterRole, naming(r.Name)), h.in("", changesClusterRole, naming(r.Name)), mine)
 		if r.Aggregated {
-			b.lead(v, to, both{Primitive: aggregate, needs: [][]grant{
-				h.in("", escalatesClusterRole, unnamed), h.in("", makesClusterRole, unnamed), mine,
-			}})
+			lead(aggregate, h.in("", escalatesClusterRole, unnamed), h.in("", makesClusterRole, unnamed), mine)
 		}
-	}
+	})
 }
 
 // bindings is P17: binding oneself to a role, for which one needs the verb bind on
 // it. Without that verb the API server allows only what one holds already (P18),
 // which leads nowhere.
 func (b *builder) bindings(v int32, h *holdings) {
-	if len(h.of[bindsRole])+len(h.of[bindsClusterRole]) == 0 {
+	if !h.has(bindsRole) && !h.has(bindsClusterRole) {
 		return
 	}
 	lead := func(to int32, needs ...[]grant) { b.lead(v, to, both{Primitive: bind, needs: needs}) }
 	if binding := h.in("", makesClusterBinding, unnamed); len(binding) > 0 {
 		lead(b.lazy(h, bindsClusterRole, (*builder).admin), binding, h.in("", bindsClusterRole, unnamed))
-		b.named(h.in("", bindsClusterRole, nil), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
+		b.named(h.all("", bindsClusterRole), rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) {
 			lead(b.holder(scope{r, ""}), binding, g)
 		})
 	}
 	for _, ns := range append([]string{""}, h.spaces...) {
 		binding := h.in(ns, makesBinding, unnamed)
-		if roles := h.in(ns, bindsClusterRole, nil); here(ns, binding, roles) {
-			lead(b.heldIn(b.everything, ns), binding, h.in(ns, bindsClusterRole, unnamed))
+		if roles := h.all(ns, bindsClusterRole); here(ns, binding, roles) {
+			if unrestricted := h.in(ns, bindsClusterRole, unnamed); len(unrestricted) > 0 {
+				lead(b.heldIn(b.everything, ns), binding, unrestricted)
+			}
 			b.named(roles, rbac.ClusterRoleKind, "", func(r *rbac.Role, g []grant) { lead(b.heldIn(r, ns), binding, g) })
 		}
-		if roles := h.in(ns, bindsRole, nil); here(ns, binding, roles) {
-			lead(b.anyRole(ns), binding, h.in(ns, bindsRole, unnamed))
+		if roles := h.all(ns, bindsRole); here(ns, binding, roles) {
+			if unrestricted := h.in(ns, bindsRole, unnamed); len(unrestricted) > 0 {
+				lead(b.anyRole(ns), binding, unrestricted)
+			}
 			for _, one := range b.spaces(ns) {
 				b.named(roles, rbac.RoleKind, one, func(r *rbac.Role, g []grant) { lead(b.holder(scope{r, one}), binding, g) })
 			}
@@ -527,7 +617,7 @@ func (b *builder) rebinding(v int32, h *holdings) {
 		{changesBinding, bindsClusterRole, rbac.RoleBindingKind, rbac.ClusterRoleKind},
 		{changesBinding, bindsRole, rbac.RoleBindingKind, rbac.RoleKind},
 	} {
-		if len(h.of[way.change]) == 0 || len(h.of[way.bind]) == 0 {
+		if !h.has(way.change) || !h.has(way.bind) {
 			continue
 		}
 		spaces := append([]string{""}, h.spaces...)
@@ -540,7 +630,7 @@ func (b *builder) rebinding(v int32, h *holdings) {
 				b.lead(v, b.anyBinding(way.kind, way.role, ns), both{Primitive: bind, needs: [][]grant{change, bound}})
 			}
 		}
-		for _, x := range b.bindingsNamed(h.of[way.change], h.of[way.bind], way.kind, way.role) {
+		for _, x := range b.bindingsNamed(h.anywhere(way.change), h.anywhere(way.bind), way.kind, way.role) {
 			if x.Role != nil && x.Role.Kind == way.role {
 				b.lead(v, b.holder(scope{x.Role, x.Namespace}), both{Primitive: bind, needs: [][]grant{
 					h.in(x.Namespace, way.change, naming(x.Name)), h.in(x.Namespace, way.bind, naming(x.Role.Name)),
@@ -623,12 +713,12 @@ func (b *builder) certificates(v int32, h *holdings) {
 			continue // the signer of EKS leaves such requests alone
 		}
 		b.lead(v, b.lazy(h, approvesFor, signer.to), both{Primitive: approveCert, needs: [][]grant{
-			ask, h.in("", approvesCert, nil), h.in("", approvesFor, domain),
+			ask, h.in("", approvesCert, whatever), h.in("", approvesFor, domain),
 		}})
 		b.lead(v, b.lazy(h, signsFor, signer.to), both{
 			Primitive: signCert, likelihood: 0.1,
 			conditions: []Condition{{Text: "the holder has the key of an authority that the API server trusts: the permission is to hand out what that signed"}},
-			needs:      [][]grant{ask, h.in("", writesCert, nil), h.in("", signsFor, domain)},
+			needs:      [][]grant{ask, h.in("", writesCert, whatever), h.in("", signsFor, domain)},
 		})
 	}
 }
@@ -636,12 +726,11 @@ func (b *builder) certificates(v int32, h *holdings) {
 // relabelling is P32: taking the Pod Security level from a namespace in which one
 // may make pods, or making a namespace that has none.
 func (b *builder) relabelling(v int32, h *holdings) {
-	pods := h.of[makesPod]
-	if len(pods) == 0 {
+	if !h.has(makesPod) {
 		return
 	}
 	spaces := slices.Clone(h.spaces)
-	for _, g := range h.of[relabels] {
+	for _, g := range h.anywhere(relabels) {
 		spaces = append(spaces, g.rule.ResourceNames...)
 		if g.namespace == "" && g.rule.Unnamed() {
 			spaces = append(spaces, b.namespaces()...)
@@ -690,7 +779,7 @@ var guardKinds = []guardKind{
 
 // weakening is P31: removing what a policy has against pods that give their node.
 func (b *builder) weakening(v int32, h *holdings, ns string, pods []grant) {
-	if len(h.of[weakens]) == 0 {
+	if !h.has(weakens) {
 		return
 	}
 	var weak []grant

@@ -127,6 +127,7 @@ type ability struct {
 // prepare makes what bindings are judged by.
 func (b *builder) prepare() {
 	b.table, b.products = newTable(abilities(), partsOf()), b.market()
+	b.own = map[int32]*held{}
 	b.matched, b.gained, b.shared = map[*rbac.Role][]match{}, map[scope][]gain{}, map[stepKey]int32{}
 	b.everything = &rbac.Role{Kind: rbac.ClusterRoleKind, Name: "cluster-admin", Rules: []*rbac.Rule{{
 		Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"},

@@ -11,8 +11,8 @@ import (
 // impersonation is P20 with groups, which a request names beside a user or an
 // account and never alone.
 func (b *builder) impersonation(v int32, h *holdings) {
-	group := h.in("", actsAsGroup, nil)
-	who := append(h.in("", actsAsUser, nil), h.of[actsAsAccount]...)
+	group := h.all("", actsAsGroup)
+	who := append(h.in("", actsAsUser, whatever), h.anywhere(actsAsAccount)...)
 	if len(group) == 0 || len(who) == 0 {
 		return
 	}
@@ -67,7 +67,7 @@ func (b *builder) constrained(v int32, h *holdings) {
 		when = []Condition{{Text: "the feature ConstrainedImpersonation is on, as it is not by default before Kubernetes 1.36"}}
 	}
 	for _, c := range constraints {
-		if len(h.of[c.part]) == 0 {
+		if !h.has(c.part) {
 			continue
 		}
 		on := h.on(c.mode)
@@ -95,7 +95,7 @@ func (b *builder) constrained(v int32, h *holdings) {
 func (h *holdings) on(mode string) []grant {
 	prefix := "impersonate-on:" + mode + ":"
 	var out []grant
-	for _, x := range h.bound {
+	h.bound(func(x *bound) {
 		for _, r := range x.Role.Rules {
 			var verbs []string
 			for _, verb := range r.Verbs {
@@ -109,13 +109,13 @@ func (h *holdings) on(mode string) []grant {
 				out = append(out, grant{bound: x, rule: &own, what: strings.Join(verbs, ",") + " as another", namespace: x.Namespace})
 			}
 		}
-	}
+	})
 	return out
 }
 
 // actsFor adds what one gains as another identity.
 func (b *builder) actsFor(v, other int32, take, on []grant, when []Condition) {
-	for _, x := range b.holdingsOf(other).bound {
+	b.holdingsOf(other).bound(func(x *bound) {
 		for _, r := range x.Role.Rules {
 			for i := range on {
 				ns, ok := meet(on[i].namespace, x.Namespace)
@@ -134,7 +134,7 @@ func (b *builder) actsFor(v, other int32, take, on []grant, when []Condition) {
 				}
 			}
 		}
-	}
+	})
 }
 
 // meet is where two grants both hold.
