@@ -325,15 +325,21 @@ func (b *builder) revoke(x *bound) []int {
 	one := b.change(o, document.Index("subjects", x.at[0]), Change{
 		Text: fmt.Sprintf("remove %s from %s", x.subject, x.Binding), Ops: ops, Cost: cost,
 	})
+	if ofKubernetes(x.Binding) {
+		return []int{one} // its own subjects need it
+	}
 	return []int{one, b.change(o, "", remove)}
 }
 
 // needed says that a binding is one that Kubernetes makes, and the subject one
 // that it makes it for.
 func (b *builder) needed(x *bound) bool {
-	if !rbac.SystemName(x.Binding.Name) && x.Binding.Name != "cluster-admin" {
+	if !ofKubernetes(x.Binding) {
 		return x.subject.System() && rbac.SystemName(x.Binding.RoleName)
 	}
 	ns, _, account := x.subject.Account()
 	return x.subject.System() || account && systemNamespace(ns)
 }
+
+// ofKubernetes says that a binding is one that Kubernetes makes itself.
+func ofKubernetes(x *rbac.Binding) bool { return rbac.SystemName(x.Name) || x.Name == "cluster-admin" }
