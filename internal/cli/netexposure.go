@@ -31,6 +31,8 @@ type exposureEntry struct {
 	Protocol string       `json:"protocol"`
 	Answer   reach.Answer `json:"answer"`
 	Reasons  []netReason  `json:"reasons"`
+
+	parts []reach.Part
 }
 
 type exposureExit struct {
@@ -41,6 +43,8 @@ type exposureExit struct {
 	Answer   reach.Answer `json:"answer"`
 	Ports    netPorts     `json:"ports"`
 	Reasons  []netReason  `json:"reasons"`
+
+	parts []reach.Part
 }
 
 func newNetExposure(env *Env) *cobra.Command {
@@ -128,6 +132,7 @@ func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate) *exposureA
 		entry := exposureEntry{
 			Through: string(e.Through), Object: objectName(e.Object), Internal: e.Internal, From: e.From, Listen: e.Listen,
 			Port: e.Port.Number, Protocol: e.Port.Protocol.String(), Answer: e.Answer, Reasons: netReasons(e.Reasons),
+			parts: e.Parts,
 		}
 		if e.Service != nil {
 			entry.Service = e.Service.Name
@@ -137,7 +142,7 @@ func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate) *exposureA
 	for _, e := range o.Exits {
 		a.Egress = append(a.Egress, exposureExit{
 			To: e.To, Peer: e.Peer.String(), Port: e.Port.Number, Protocol: e.Port.Protocol.String(),
-			Answer: e.Answer, Ports: portsOf(e.Ports), Reasons: netReasons(e.Reasons),
+			Answer: e.Answer, Ports: portsOf(e.Ports), Reasons: netReasons(e.Reasons), parts: e.Parts,
 		})
 	}
 	return a
@@ -149,6 +154,15 @@ func objectName(o *cluster.Object) string {
 		name = o.Kind + " " + o.Namespace + "/" + o.Name
 	}
 	return name
+}
+
+// inParts tells what makes an answer partly so.
+func inParts(parts []reach.Part) string {
+	out := ""
+	for _, p := range parts {
+		out += fmt.Sprintf("\n    %s: %s", p.Answer, p.Short())
+	}
+	return out
 }
 
 func exposureTable(answers []*exposureAnswer) string {
@@ -178,14 +192,14 @@ func exposureTable(answers []*exposureAnswer) string {
 			if e.Listen > 0 {
 				fmt.Fprintf(&b, " at %d", e.Listen)
 			}
-			fmt.Fprintf(&b, ", to %d/%s, from %s\n", e.Port, e.Protocol, e.From)
+			fmt.Fprintf(&b, ", to %d/%s, from %s%s\n", e.Port, e.Protocol, e.From, inParts(e.parts))
 		}
 		for _, e := range a.Egress {
 			peer := ""
 			if e.Peer != e.To {
 				peer = " (" + e.Peer + ")"
 			}
-			fmt.Fprintf(&b, "  to %s%s: %s at %d/%s\n", e.To, peer, e.Answer, e.Port, e.Protocol)
+			fmt.Fprintf(&b, "  to %s%s: %s at %d/%s%s\n", e.To, peer, e.Answer, e.Port, e.Protocol, inParts(e.parts))
 		}
 	}
 	return b.String()

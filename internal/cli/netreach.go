@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ func (r *netReading) reach(fromName, toName string) ([]*reachAnswer, error) {
 					return nil, err
 				}
 				for _, answer := range answers {
-					if answer.verdict != nil {
+					if answer.verdict != nil && (answer.verdict.Answer == reach.Unknown || answer.verdict.Answer == reach.Partly) {
 						for _, reason := range answer.verdict.Reasons {
 							decided[reason.Policy] = true
 						}
@@ -151,6 +152,13 @@ func (r *netReading) ask(m *reach.Model, from, to reach.Peer, target *reach.Targ
 	if len(list) == 0 {
 		list = []reach.Port{sample(all.ports)}
 	}
+	// What is not known is explained, wherever it is.
+	for _, r := range all.ports.Ranges() {
+		first := reach.Port{Protocol: r.Protocol, Number: r.First}
+		if r.Answer == reach.Unknown && !slices.ContainsFunc(list, func(p reach.Port) bool { return all.ports.At(p) == reach.Unknown }) {
+			list = append(list, first)
+		}
+	}
 	for _, p := range list {
 		out = append(out, about(p))
 	}
@@ -188,7 +196,7 @@ func reachTable(answers []*reachAnswer) string {
 			continue
 		}
 		for _, part := range a.verdict.Parts {
-			fmt.Fprintf(&b, "  %s: %s\n", part.Answer, shortRanges(part.Ranges))
+			fmt.Fprintf(&b, "  %s: %s\n", part.Answer, part.Short())
 			writeReasons(&b, "    ", part.Reasons)
 		}
 	}
@@ -199,18 +207,4 @@ func writeReasons(b *strings.Builder, indent string, list []reach.Reason) {
 	for _, r := range list {
 		fmt.Fprintf(b, "%s%s\n", indent, reasonLine(r))
 	}
-}
-
-// shortRanges names the first of a long list of ranges.
-func shortRanges(list []netip.Prefix) string {
-	const most = 6
-	var names []string
-	for i, p := range list {
-		if i == most {
-			names = append(names, fmt.Sprintf("and %d more ranges", len(list)-most))
-			break
-		}
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
 }

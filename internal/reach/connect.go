@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"seawall.io/seawall/internal/netpol"
 )
@@ -21,9 +22,35 @@ type Verdict struct {
 
 // Part is the addresses of a peer that share an answer.
 type Part struct {
-	Answer  Answer
-	Ranges  []netip.Prefix
-	Reasons []Reason
+	Answer Answer
+	// Ranges are the addresses, and IPv4 and IPv6 say that they are all which the
+	// peer has of that family.
+	Ranges     []netip.Prefix
+	IPv4, IPv6 bool
+	Reasons    []Reason
+}
+
+// Short names families in place of their ranges, and no more than a few ranges.
+func (p Part) Short() string {
+	const most = 6
+	var names []string
+	if p.IPv4 {
+		names = append(names, "all of IPv4")
+	}
+	if p.IPv6 {
+		names = append(names, "all of IPv6")
+	}
+	left := slices.DeleteFunc(slices.Clone(p.Ranges), func(r netip.Prefix) bool {
+		return r.Addr().Is4() && p.IPv4 || r.Addr().Is6() && p.IPv6
+	})
+	for i, r := range left {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more ranges", len(left)-most))
+			break
+		}
+		names = append(names, r.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // Reason is one thing that a verdict rests on.
@@ -132,6 +159,8 @@ func partsOf(verdicts []Verdict, pieces []*endpoint) []Part {
 		spans[at] = append(spans[at], s)
 	}
 	for i := range out {
+		out[i].IPv4 = only(verdicts, pieces, out[i], netip.Addr.Is4)
+		out[i].IPv6 = only(verdicts, pieces, out[i], netip.Addr.Is6)
 		for _, s := range spans[i] {
 			if s.first.IsValid() {
 				out[i].Ranges = append(out[i].Ranges, s.prefixes()...)
@@ -139,6 +168,22 @@ func partsOf(verdicts []Verdict, pieces []*endpoint) []Part {
 		}
 	}
 	return out
+}
+
+// only says whether a part is all that a peer has of a family, and the peer has
+// more than one.
+func only(verdicts []Verdict, pieces []*endpoint, p Part, family func(netip.Addr) bool) bool {
+	in, all := 0, 0
+	for i, v := range verdicts {
+		if !family(pieces[i].span.first) {
+			continue
+		}
+		all++
+		if v.Answer == p.Answer && slices.Equal(v.Reasons, p.Reasons) {
+			in++
+		}
+	}
+	return all > 0 && in == all
 }
 
 // pairs calls f for the pieces of two peers that policies tell apart.

@@ -159,32 +159,41 @@ func (x *explanation) network() bool {
 	if x.ineffective(list, netpol.NetworkTier) {
 		return false
 	}
-	allowed, doubtful := false, false
-	for _, a := range list {
-		x.faults(a)
-		doubtful = doubtful || len(a.Faults()) > 0
+	isolated, allowed, doubtful := Denied, false, false
+	matches := func(a applied, each func(*rule, Answer)) {
 		for _, r := range a.rules[x.profile.direction] {
-			on := x.m.matches(r, x.q).at(x.place).and(a.answer)
-			if on == Denied || len(a.Faults()) > 0 {
-				continue
+			if on := x.m.matches(r, x.q).at(x.place).and(a.answer); on != Denied && len(a.Faults()) == 0 {
+				each(r, on)
 			}
-			x.say(a.Policy, r.Path, "allows it by %s%s", r.Path, x.doubt(a, r))
-			allowed, doubtful = allowed || on == Allowed, doubtful || on != Allowed
 		}
 	}
-	isolated := Denied
 	for _, a := range list {
 		isolated = isolated.or(a.answer)
-	}
-	if !allowed {
-		for _, a := range list {
-			switch {
-			case len(a.Faults()) > 0:
-			case doubtful:
-				x.say(a.Policy, a.Path, "isolates the pods, and no other rule of it allows this")
-			default:
-				x.say(a.Policy, a.Path, "isolates the pods, and none of its rules allows this")
+		matches(a, func(r *rule, on Answer) {
+			if on == Allowed {
+				x.say(a.Policy, r.Path, "allows it by %s", r.Path)
+				allowed = true
 			}
+		})
+	}
+	for _, a := range list {
+		if allowed {
+			break // whatever else there is
+		}
+		x.faults(a)
+		doubtful = doubtful || len(a.Faults()) > 0
+		matches(a, func(r *rule, _ Answer) {
+			x.say(a.Policy, r.Path, "allows it by %s%s", r.Path, x.doubt(a, r))
+			doubtful = true
+		})
+	}
+	for _, a := range list {
+		switch {
+		case allowed || len(a.Faults()) > 0:
+		case doubtful:
+			x.say(a.Policy, a.Path, "isolates the pods, and no other rule of it allows this")
+		default:
+			x.say(a.Policy, a.Path, "isolates the pods, and none of its rules allows this")
 		}
 	}
 	return isolated == Allowed && x.m.enforces(x.profile, netpol.NetworkTier) == Allowed
