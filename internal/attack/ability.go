@@ -254,7 +254,7 @@ func (b *builder) anyUser(string) int32 {
 	return b.once("any-user", func(v int32) {
 		for i := range b.g.Vertices {
 			if x := &b.g.Vertices[i]; x.Cluster == b.cluster && x.Kind == User && x.Name != rbac.Anonymous {
-				b.always(within, v, int32(i)) //nolint:gosec // an index
+				b.always(within, v, int32(i))
 			}
 		}
 		b.always(within, v, b.have(Group, "", rbac.Authenticated))
@@ -276,7 +276,7 @@ func (b *builder) bootstrap(ns string) int32 {
 	var groups []int32
 	for i := range b.g.Vertices {
 		if v := &b.g.Vertices[i]; v.Cluster == b.cluster && v.Kind == Group && (v.Name == group || strings.HasPrefix(v.Name, group+":")) {
-			groups = append(groups, int32(i)) //nolint:gosec // an index
+			groups = append(groups, int32(i))
 			id.Groups = append(id.Groups, v.Name)
 		}
 	}

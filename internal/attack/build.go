@@ -41,7 +41,7 @@ func Build(snaps []*cluster.Snapshot, o Options) *Graph {
 		g.Clusters = append(g.Clusters, nameOf(s))
 		b := &builder{
 			g: g, cluster: i, snap: s, options: o, plain: steps,
-			rbac: rbac.Of(s), changes: map[changeKey]int{},
+			rbac: rbac.Of(s), changes: map[changeKey]int{}, noted: map[string]bool{},
 		}
 		b.prepare()
 		b.build()
@@ -94,6 +94,7 @@ type builder struct {
 	matched    map[*rbac.Role][]match
 	gained     map[scope][]gain
 	everything *rbac.Role
+	noted      map[string]bool // what is in Graph.Unknown
 	roles      map[string][]*rbac.Role // the Roles of each namespace
 	// shared are steps of several edges, residents what a namespace has, given the
 	// Secrets that workloads are given.
@@ -197,10 +198,11 @@ func (b *builder) edge(from, to, step int32) {
 
 // unknown notes something that the graph lacks, once.
 func (b *builder) unknown(text string) {
-	for _, have := range b.g.Unknown {
-		if have == text {
-			return
-		}
+	if len(b.g.snaps) > 1 {
+		text = b.g.Clusters[b.cluster] + ": " + text
 	}
-	b.g.Unknown = append(b.g.Unknown, text)
+	if !b.noted[text] {
+		b.noted[text] = true
+		b.g.Unknown = append(b.g.Unknown, text)
+	}
 }

@@ -159,7 +159,7 @@ type holdings struct {
 // identities too.
 func (b *builder) combinations() {
 	for v := range b.g.Vertices {
-		v := int32(v) //nolint:gosec // an index
+		v := int32(v)
 		if own := b.heldBy(v); own.wide || len(own.spaces) > 0 {
 			b.combine(v, b.holdingsOf(v))
 		}

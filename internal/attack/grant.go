@@ -305,7 +305,7 @@ func (b *builder) granted(by *grant, g *gain) int32 {
 // revoke is the changes that take a binding from a subject: the subject out of
 // it, or the binding altogether. Nothing takes away what Kubernetes itself needs.
 func (b *builder) revoke(x *bound) []int {
-	o := x.Binding.Object
+	o := x.Object
 	if o == nil || b.needed(x) {
 		return nil
 	}
@@ -318,8 +318,8 @@ func (b *builder) revoke(x *bound) []int {
 	if ns, _, ok := x.subject.Account(); ok && systemNamespace(ns) {
 		cost = 3 // what a distribution runs there may rest on it
 	}
-	remove := Change{Text: fmt.Sprintf("delete %s", x.Binding), Cost: cost * len(x.Binding.Subjects)}
-	if len(x.at) == len(x.Binding.Subjects) {
+	remove := Change{Text: fmt.Sprintf("delete %s", x.Binding), Cost: cost * len(x.Subjects)}
+	if len(x.at) == len(x.Subjects) {
 		return []int{b.change(o, "", remove)}
 	}
 	one := b.change(o, document.Index("subjects", x.at[0]), Change{

@@ -366,7 +366,7 @@ func powerName(k Key) string {
 	return or(text, k.Name) + " in all namespaces"
 }
 
-var powerNames = map[string]string{
+var powerNames = map[string]string{ //nolint:gosec // names of powers, no credentials
 	"add-containers":    "adding containers to pods",
 	"admin":             "everything",
 	"any-certificate":   "a certificate of any name",
@@ -381,6 +381,7 @@ var powerNames = map[string]string{
 	"get-secrets":       "reading Secrets by name",
 	"loose-pods":        "the pods that may run anywhere",
 	"node-certificate":  "a certificate of any node",
+	"network-of-all":    "connecting from any pod",
 	"nodes":             "any node",
 	"own-node":          "a node of one's own",
 	"forge-front-proxy": "being anybody to extensions of the API server",
@@ -411,7 +412,7 @@ var powerPrefixes = []struct{ prefix, before, after string }{
 
 // wholeCluster are the powers that no namespace says anything about.
 var wholeCluster = map[string]bool{
-	"any-certificate": true, "change-admission": true, "loose-pods": true, "node-certificate": true, "nodes": true,
+	"any-certificate": true, "change-admission": true, "loose-pods": true, "network-of-all": true, "node-certificate": true, "nodes": true,
 	"bootstrap-token": true, "any-user": true, "answer-api": true, "forge-front-proxy": true,
 	"own-node": true, "read-admission": true, "read-debug": true, "read-volumes": true,
 }
