@@ -28,6 +28,7 @@ import (
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 	ours "seawall.io/seawall/internal/rbac"
+	"seawall.io/seawall/internal/snapshotfile"
 )
 
 // read reads a stream as Seawall does.
@@ -378,6 +379,23 @@ func TestDefaultPolicy(t *testing.T) {
 	stored.clusterRoles = startAggregation(t).settle(t, stored.clusterRoles)
 	var n tally
 	n.real(t, ours.Defaults(), stored.judge(), 20_000, "the default policy")
+	n.report(t, 20_000, 0)
+}
+
+// TestSnapshot does so for the roles and bindings that a real API server had
+// stored.
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	snap, _, err := snapshotfile.ReadFile("testdata/cluster.tar.zst", snapshotfile.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, refused := store(snap.Objects)
+	if !snap.Whole || refused > 0 || len(stored.clusterRoles) < 70 || len(stored.bindings) < 10 {
+		t.Fatalf("whole %v, %d objects refused, %d ClusterRoles, %d RoleBindings", snap.Whole, refused, len(stored.clusterRoles), len(stored.bindings))
+	}
+	var n tally
+	n.real(t, ours.Of(snap), stored.judge(), 20_000, "the snapshot")
 	n.report(t, 20_000, 0)
 }
 
