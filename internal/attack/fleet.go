@@ -173,18 +173,18 @@ func (f *fleet) credentials(b *builder) {
 			f.argo(b, from, o)
 			continue
 		}
-		clear := false
+		told := false
 		for _, field := range []string{"data", "stringData"} {
 			for _, v := range o.Root.Get(field).Map() {
 				facts, ok := redact.FactsOf(v.Value.Str(), field == "data")
 				if !ok {
 					continue
 				}
-				clear = true
+				told = true
 				f.open(b, from, facts, Evidence{o, document.Key(field, v.Key)})
 			}
 		}
-		if !clear {
+		if !told {
 			f.byForm(b, from, o)
 		}
 	}

@@ -241,7 +241,7 @@ func (b *builder) exposed(v int32, t *cluster.PodTemplate, w weakness) {
 		return
 	}
 	done := map[*cluster.Object]bool{}
-	for _, e := range b.net.Outside(t).Entries {
+	for _, e := range b.net.Entries(t) {
 		if e.Internal || done[e.Object] || e.Answer == reach.Denied || len(w.ports) > 0 && !slices.Contains(w.ports, e.Port) {
 			continue
 		}
@@ -356,50 +356,74 @@ func (b *builder) publicNodes() (Condition, float64) {
 	return c, 0.3
 }
 
-// maxConnections is how many questions about the network are asked at most: of
-// the workloads with a weakness, those that are most likely to fall are asked
-// about first.
-const maxConnections = 400_000
+// maxQuestions is how many questions about the network are asked at most: about
+// the workloads that are most likely to fall first.
+const maxQuestions = 1_000_000
 
-// between adds the steps from pods to workloads with a weakness. Pods that no
-// policy tells apart are asked about once for each namespace, which a policy that
-// closes a namespace would tell apart.
+// between adds the steps from pods to workloads with a weakness: from the classes
+// of pods that no policy tells apart, or from all pods at once where all of them
+// may connect. A change that closes a namespace takes these steps away and leaves
+// those from within the namespace, which are edges of their own.
 func (b *builder) between(targets []*cluster.PodTemplate) {
 	if len(targets) == 0 {
 		return
 	}
-	groups := b.sources()
+	sources := b.sources()
 	slices.SortStableFunc(targets, func(x, y *cluster.PodTemplate) int {
 		return cmp.Compare(b.net.weak[b.workloadVertex(y)].likelihood, b.net.weak[b.workloadVertex(x)].likelihood)
 	})
-	if most := max(maxConnections/len(groups), 1); len(targets) > most {
-		b.unknown(fmt.Sprintf("connections between pods are in the graph to the %d most vulnerable workloads; %d more have a known weakness", most, len(targets)-most))
-		targets = targets[:most]
-	}
-	for _, t := range targets {
-		v := b.workloadVertex(t)
-		w := b.net.weak[v]
+	known := map[string][]reach.Answer{}
+	for i, t := range targets {
+		w := b.net.weak[b.workloadVertex(t)]
 		ports := w.ports
 		if len(ports) == 0 {
 			ports = b.listens(t)
 		}
-		steps := map[connectionKey]int32{}
-		for i := range groups {
-			g := &groups[i]
-			if len(g.members) == 1 && g.members[0] == v {
-				continue
+		class, _ := b.net.Class(t)
+		k := fmt.Sprint(class, ports)
+		answers, ok := known[k]
+		if !ok {
+			if len(known)*len(sources) > maxQuestions {
+				b.unknown(fmt.Sprintf("connections between pods are in the graph to the %d most vulnerable workloads; %d more have a known weakness", i, len(targets)-i))
+				return
 			}
-			answer := b.best(g.template, t, ports)
-			if answer == reach.Denied {
-				continue
+			answers = make([]reach.Answer, len(sources))
+			for j := range sources {
+				answers[j] = b.best(sources[j].template, t, ports)
 			}
-			k := connectionKey{answer, g.namespace == t.Namespace()}
-			step, ok := steps[k]
-			if !ok {
-				step = b.step(b.connection(t, w, k))
-				steps[k] = step
-			}
-			b.edge(b.source(g), v, step)
+			known[k] = answers
+		}
+		b.connect(t, w, sources, answers)
+	}
+}
+
+// connect adds the steps to one workload.
+func (b *builder) connect(t *cluster.PodTemplate, w weakness, sources []source, answers []reach.Answer) {
+	to, ns := b.workloadVertex(t), t.Namespace()
+	steps := map[connectionKey]int32{}
+	step := func(k connectionKey) int32 {
+		i, ok := steps[k]
+		if !ok {
+			i = b.step(b.connection(t, w, k))
+			steps[k] = i
+		}
+		return i
+	}
+	closes := len(b.closeNamespace(t)) > 0
+	everybody := !slices.ContainsFunc(answers, func(a reach.Answer) bool { return a != reach.Allowed })
+	if everybody {
+		b.edge(b.anyPod(), to, step(connectionKey{reach.Allowed, false}))
+	}
+	for i := range sources {
+		s := &sources[i]
+		if answers[i] == reach.Denied {
+			continue
+		}
+		if !everybody && (len(s.within) > 1 || s.within[ns] == nil || !closes) {
+			b.edge(b.sourceVertex(&s.pods), to, step(connectionKey{answers[i], false}))
+		}
+		if own := s.within[ns]; own != nil && closes {
+			b.edge(b.sourceVertex(own), to, step(connectionKey{answers[i], true}))
 		}
 	}
 }
@@ -420,6 +444,8 @@ func (b *builder) connection(t *cluster.PodTemplate, w weakness, k connectionKey
 	}
 	if !k.within {
 		s.Changes = b.closeNamespace(t)
+	} else {
+		s.Text = "network policies let pods of the namespace connect to " + templateName(t) + ": " + w.text
 	}
 	return s
 }
@@ -464,48 +490,85 @@ func (b *builder) listens(t *cluster.PodTemplate) []reach.Port {
 	return out
 }
 
-// group is pods of one namespace that no policy tells apart.
+// source is pods that no policy tells apart, and those of them in each namespace.
+type source struct {
+	template *cluster.PodTemplate
+	pods     group
+	within   map[string]*group
+}
+
+// group is some workloads, and the vertex of the connections that they can make:
+// one alone stands for itself.
 type group struct {
 	namespace string
-	template  *cluster.PodTemplate
 	members   []int32
-	vertex    int32
+	vertex    int32 // one more than it, 0 where there is none yet
 }
 
-func (b *builder) sources() []group {
-	var out []group
+func (g *group) add(v int32) {
+	if !slices.Contains(g.members, v) {
+		g.members = append(g.members, v)
+	}
+}
+
+func (b *builder) sources() []source {
+	var out []source
 	for _, class := range b.net.Classes() {
-		index := map[string]int{}
+		s := source{template: class.Templates[0], within: map[string]*group{}}
 		for _, t := range class.Templates {
-			ns := t.Namespace()
-			i, ok := index[ns]
-			if !ok {
-				i = len(out)
-				index[ns] = i
-				out = append(out, group{namespace: ns, template: t, vertex: -1})
+			v, ns := b.workloadVertex(t), t.Namespace()
+			if v < 0 {
+				continue
 			}
-			if v := b.workloadVertex(t); v >= 0 && !slices.Contains(out[i].members, v) {
-				out[i].members = append(out[i].members, v)
+			if s.within[ns] == nil {
+				s.within[ns] = &group{namespace: ns}
 			}
+			s.within[ns].add(v)
+			s.pods.members = append(s.pods.members, v)
+		}
+		if len(s.pods.members) > 0 {
+			slices.Sort(s.pods.members)
+			s.pods.members = slices.Compact(s.pods.members)
+			if len(s.within) == 1 {
+				s.pods.namespace = s.template.Namespace()
+			}
+			out = append(out, s)
 		}
 	}
-	return slices.DeleteFunc(out, func(g group) bool { return len(g.members) == 0 })
+	return out
 }
 
-// source is the vertex of the connections that a group of pods can make: a single
-// workload stands for itself.
-func (b *builder) source(g *group) int32 {
-	if g.vertex >= 0 {
-		return g.vertex
-	}
-	g.vertex = g.members[0]
-	if len(g.members) > 1 {
-		g.vertex = b.power("network-of:"+b.g.Vertices[g.members[0]].Name, g.namespace)
-		for _, m := range g.members {
-			b.always(within, m, g.vertex)
+// sourceVertex is the vertex of a group.
+func (b *builder) sourceVertex(g *group) int32 {
+	if g.vertex == 0 {
+		first := b.g.Vertices[g.members[0]]
+		v := g.members[0]
+		if len(g.members) > 1 {
+			name := first.Name
+			if g.namespace == "" {
+				name = first.Namespace + " " + name
+			}
+			v = b.power("network-of:"+name, g.namespace)
+			for _, m := range g.members {
+				b.always(within, m, v)
+			}
 		}
+		g.vertex = v + 1
 	}
-	return g.vertex
+	return g.vertex - 1
+}
+
+// anyPod is the connections that every pod can make.
+func (b *builder) anyPod() int32 {
+	if v := b.have(Power, "", "network-of-all"); v >= 0 {
+		return v
+	}
+	v := b.power("network-of-all", "")
+	templates := b.snap.Templates()
+	for i := range templates {
+		b.always(within, b.workloadVertex(&templates[i]), v)
+	}
+	return v
 }
 
 // closeNamespace is the change that lets only pods of its own namespace connect

@@ -43,7 +43,7 @@ func TestExamples(t *testing.T) {
 				case "nopaths":
 					for line := range lines(f.Data) {
 						from, to, _ := strings.Cut(line, " -> ")
-						if missing(g, from) {
+						if missing(g, from) && from != "the internet" {
 							t.Errorf("%s\n no vertex of the first name", line)
 							continue
 						}

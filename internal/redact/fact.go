@@ -98,7 +98,7 @@ func (f Facts) marked(marker string) string {
 func unmarked(text string) (Facts, bool) {
 	var f Facts
 	fields := f.fields()
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(word, "=")
 		value, err := url.QueryUnescape(value)
 		if err != nil {
