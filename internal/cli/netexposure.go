@@ -158,11 +158,11 @@ func objectName(o *cluster.Object) string {
 
 // inParts tells what makes an answer partly so.
 func inParts(parts []reach.Part) string {
-	out := ""
+	var b strings.Builder
 	for _, p := range parts {
-		out += fmt.Sprintf("\n    %s: %s", p.Answer, p.Short())
+		fmt.Fprintf(&b, "\n    %s: %s", p.Answer, p.Short())
 	}
-	return out
+	return b.String()
 }
 
 func exposureTable(answers []*exposureAnswer) string {

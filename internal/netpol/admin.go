@@ -1,6 +1,7 @@
 package netpol
 
 import (
+	"slices"
 	"strings"
 
 	"seawall.io/seawall/internal/document"
@@ -12,7 +13,7 @@ import (
 // BaselineAdminNetworkPolicy (v1alpha1).
 func (p *Policy) readAdminRules(spec *document.Node) {
 	p.tier = AdminTier
-	cnp := p.Object.Kind == "ClusterNetworkPolicy"
+	cnp := p.isCluster()
 	switch {
 	case cnp && spec.Get("tier").Str() == "Baseline", p.Object.Kind == "BaselineAdminNetworkPolicy":
 		p.tier = BaselineTier
@@ -25,14 +26,31 @@ func (p *Policy) readAdminRules(spec *document.Node) {
 			p.fault("spec.priority", "priority must be a number from 0 to 1000")
 		}
 		p.priority = int(priority)
+	} else if p.Object.Name != "default" {
+		p.fault("metadata.name", "the one BaselineAdminNetworkPolicy of a cluster is called default")
 	}
 	p.readSubject(spec.Get("subject"))
 	for _, d := range [...]Direction{Ingress, Egress} {
 		path := document.Key("spec", d.String())
-		for i, n := range p.list(spec, "spec", d.String()) {
+		for i, n := range p.atMost(p.list(spec, "spec", d.String()), path) {
 			p.rules[d] = append(p.rules[d], p.readAdminRule(n, document.Index(path, i), d))
 		}
 	}
+}
+
+func (p *Policy) isCluster() bool { return p.Object.Kind == "ClusterNetworkPolicy" }
+
+// atMost faults lists that are longer than the API allows: 25 items, in v1alpha1
+// 100.
+func (p *Policy) atMost(list []*document.Node, path string) []*document.Node {
+	most := 100
+	if p.isCluster() {
+		most = 25
+	}
+	if len(list) > most {
+		p.fault(path, "there are %d items, and the API allows %d", len(list), most)
+	}
+	return list
 }
 
 func (p *Policy) readSubject(n *document.Node) {
@@ -50,17 +68,21 @@ func (p *Policy) readSubject(n *document.Node) {
 
 func (p *Policy) readAdminRule(n *document.Node, path string, d Direction) Rule {
 	r := Rule{Path: path}
-	switch action := n.Get("action").Str(); action {
-	case "Allow", "Accept":
-	case "Deny":
+	allow, baseline := "Allow", p.Object.Kind == "BaselineAdminNetworkPolicy"
+	if p.isCluster() {
+		allow = "Accept"
+	}
+	switch action := n.Get("action").Str(); {
+	case action == allow:
+	case action == "Deny":
 		r.Action = Deny
-	case "Pass":
+	case action == "Pass" && !baseline:
 		r.Action = Pass
 	default:
-		p.fault(path+".action", "action %q: want Accept (Allow in AdminNetworkPolicy), Deny or Pass", action)
+		p.fault(path+".action", "action %q: want %s, Deny or, but for the baseline of v1alpha1, Pass", action, allow)
 	}
 	peers := peersField(d)
-	list := p.list(n, path, peers)
+	list := p.atMost(p.list(n, path, peers), document.Key(path, peers))
 	if len(list) == 0 {
 		p.fault(document.Key(path, peers), "%s must name at least one peer", peers)
 	}
@@ -73,6 +95,7 @@ func (p *Policy) readAdminRule(n *document.Node, path string, d Direction) Rule 
 		r.Peers = append(r.Peers, read...)
 	}
 	p.readAdminPorts(&r, n)
+	p.checkNames(&r)
 	if r.FailClosed != "" {
 		r.Peers = nil
 		if r.Action != Allow {
@@ -80,6 +103,20 @@ func (p *Policy) readAdminRule(n *document.Node, path string, d Direction) Rule 
 		}
 	}
 	return r
+}
+
+// checkNames faults names of ports beside peers that name none, and domain names
+// in rules that do not accept.
+func (p *Policy) checkNames(r *Rule) {
+	named := slices.ContainsFunc(r.Ports, func(port Port) bool { return port.Name != "" })
+	for _, peer := range r.Peers {
+		if named && peer.Kind != PodPeer {
+			p.fault(peer.Path, "a rule that asks for a port by its name can have pods and namespaces for peers only")
+		}
+		if peer.Kind == DomainPeer && r.Action != Allow {
+			p.fault(peer.Path, "domain names are for rules that accept")
+		}
+	}
 }
 
 // readAdminPeer reads one peer, which is several where it names several
@@ -110,7 +147,7 @@ func (p *Policy) readAdminPeer(n *document.Node, path string, d Direction) (out 
 		case f.Key == "networks":
 			out = append(out, p.readNetworks(n, path)...)
 		case f.Key == "domainNames":
-			for i, name := range p.list(n, path, "domainNames") {
+			for i, name := range p.networks(n, path, "domainNames") {
 				out = append(out, Peer{Path: document.Index(at, i), Kind: DomainPeer, Domain: strings.TrimSuffix(name.Str(), ".")})
 			}
 		default:
@@ -124,9 +161,18 @@ func (p *Policy) readAdminPeer(n *document.Node, path string, d Direction) (out 
 	return out, kinds > 0
 }
 
+// networks returns a list of which all versions of the API allow 25 items.
+func (p *Policy) networks(n *document.Node, path, key string) []*document.Node {
+	list := p.list(n, path, key)
+	if len(list) > 25 {
+		p.fault(document.Key(path, key), "there are %d items, and the API allows 25", len(list))
+	}
+	return list
+}
+
 func (p *Policy) readNetworks(n *document.Node, path string) []Peer {
 	var out []Peer
-	for i, v := range p.list(n, path, "networks") {
+	for i, v := range p.networks(n, path, "networks") {
 		at := document.Index(path+".networks", i)
 		block, err := parsePrefix(v.Str())
 		if err != nil {
@@ -140,7 +186,7 @@ func (p *Policy) readNetworks(n *document.Node, path string) []Peer {
 
 // readAdminPorts reads ports, as v1alpha1 calls them, or protocols.
 func (p *Policy) readAdminPorts(r *Rule, n *document.Node) {
-	ports, protocols := p.list(n, r.Path, "ports"), p.list(n, r.Path, "protocols")
+	ports, protocols := p.atMost(p.list(n, r.Path, "ports"), r.Path+".ports"), p.atMost(p.list(n, r.Path, "protocols"), r.Path+".protocols")
 	r.AnyPort = len(ports)+len(protocols) == 0
 	for i, port := range ports {
 		path := document.Index(r.Path+".ports", i)
@@ -189,8 +235,8 @@ func (p *Policy) destination(n *document.Node, path, protocol string) Port {
 
 func (p *Policy) span(n *document.Node, path, protocol string) Port {
 	port := Port{Protocol: protocol, First: p.number(n.Get("start"), path+".start"), Last: p.number(n.Get("end"), path+".end")}
-	if port.Last < port.First {
-		p.fault(path, "the end %d is below the start %d", port.Last, port.First)
+	if port.Last < port.First || port.Last == port.First && p.isCluster() {
+		p.fault(path, "the start %d is not below the end %d", port.First, port.Last)
 	}
 	return port
 }

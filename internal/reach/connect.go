@@ -116,7 +116,7 @@ func (m *Model) Answer(from, to Peer, port Port) Answer { return m.Ports(from, t
 func (m *Model) Ports(from, to Peer) *Ports {
 	if from.kind == podPeer && to.kind == podPeer {
 		a, b := m.byPlace[placeOf(from.template)], m.byPlace[placeOf(to.template)]
-		if a != nil && b != nil && !isSelf(a, b) {
+		if a != nil && b != nil && !samePod(a, b) {
 			return m.both(of(m.parts(a.class.profiles[netpol.Egress]), b.class.id), of(m.parts(b.class.profiles[netpol.Ingress]), a.class.id))
 		}
 	}
@@ -253,8 +253,9 @@ func (m *Model) directions(from, to *endpoint) (egress, ingress *Ports) {
 	if to.pod != nil {
 		ingress = m.toward(m.profileOf(to.pod, netpol.Ingress), from)
 	}
-	if from.pod != nil && to.pod != nil && isSelf(from.pod, to.pod) {
-		egress, ingress = m.self(egress), m.self(ingress)
+	if isSelf(from, to) {
+		egress = m.self(m.profileOf(from.pod, netpol.Egress), to)
+		ingress = m.self(m.profileOf(to.pod, netpol.Ingress), from)
 	}
 	return egress, ingress
 }
@@ -275,15 +276,20 @@ func (m *Model) about(e *endpoint) question {
 	return q
 }
 
-// isSelf says that both ends are one pod.
-func isSelf(a, b *pod) bool {
-	return a.template.Object == b.template.Object && a.template.Object.Kind == "Pod" && a.template.Object.Group() == ""
+// isSelf says that both ends are one pod, at its own address: what comes back
+// through a Service is subject to policies.
+func isSelf(a, b *endpoint) bool { return !b.service && samePod(a.pod, b.pod) }
+
+func samePod(a, b *pod) bool {
+	return a != nil && b != nil && a.template.Object == b.template.Object && a.template.Object.Kind == "Pod" && a.template.Object.Group() == ""
 }
 
-// self lets a pod connect to its own address as far as anybody knows: policies
-// of the administrator leave that alone, plugins differ on NetworkPolicy.
-func (m *Model) self(p *Ports) *Ports {
-	return m.intern(combine([]*Ports{p}, func(at []Answer) Answer {
+// self lets a pod connect to its own address: policies of the administrator leave
+// that alone, and plugins differ on NetworkPolicy.
+func (m *Model) self(p *profile, other *endpoint) *Ports {
+	own := *p
+	own.tiers[netpol.AdminTier], own.tiers[netpol.BaselineTier] = nil, nil
+	return m.intern(combine([]*Ports{m.judge(&own, m.about(other))}, func(at []Answer) Answer {
 		if at[0] == Denied {
 			return Depends
 		}
@@ -301,8 +307,8 @@ func (m *Model) verdict(from, to *endpoint, port Port) Verdict {
 	if to.pod != nil {
 		v.Reasons = append(v.Reasons, m.explain(m.profileOf(to.pod, netpol.Ingress), from, port)...)
 	}
-	if from.pod != nil && to.pod != nil && isSelf(from.pod, to.pod) && v.Answer != Allowed {
-		v.Reasons = append(v.Reasons, Reason{Direction: netpol.Ingress, Text: "a pod mostly reaches its own address whatever policies say: plugins differ; through a Service it is subject to policies"})
+	if isSelf(from, to) {
+		v.Reasons = append(v.Reasons, Reason{Direction: netpol.Ingress, Text: "a pod's traffic to its own address is not subject to policies of the administrator, and plugins differ on NetworkPolicy; through a Service it is subject to all"})
 	}
 	return v
 }

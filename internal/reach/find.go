@@ -168,7 +168,9 @@ func (m *Model) findService(name, namespace, service string) (*Target, error) {
 	}
 	t := &Target{Name: name, Service: e.Service}
 	for _, template := range e.Templates {
-		t.Peers = append(t.Peers, Pod(template))
+		behind := Pod(template)
+		behind.service = true
+		t.Peers = append(t.Peers, behind)
 	}
 	spec := e.Service.Root.Get("spec")
 	switch {

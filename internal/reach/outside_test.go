@@ -251,6 +251,21 @@ func TestPortOfService(t *testing.T) {
 	}
 }
 
+// TestHairpin: a pod's traffic to itself through a Service is subject to policies.
+func TestHairpin(t *testing.T) {
+	s := snapshot(t, true, shop, services, np("shop/deny", "{podSelector: {}}"))
+	m := reach.Of(s)
+	for name, want := range map[string]reach.Answer{"shop/web": reach.Depends, "shop/svc/lb": reach.Denied} {
+		target, err := m.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Connect(peer(t, s, "shop/web"), target.Peers[0], reach.Port{Number: 8080}).Answer; got != want {
+			t.Errorf("to %s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestReasons holds what is said to what decides.
 func TestReasons(t *testing.T) {
 	deny := np("shop/deny", "{podSelector: {}}")

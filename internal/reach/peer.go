@@ -13,6 +13,7 @@ type Peer struct {
 	template *cluster.PodTemplate
 	spans    []span
 	name     string
+	service  bool // reached through a Service
 }
 
 type peerKind uint8
@@ -89,6 +90,7 @@ type endpoint struct {
 	// node says that the endpoint has the address of a node, addrs; api that it is
 	// the API server, which may be one.
 	node, api bool
+	service   bool // reached through a Service
 	// stranger is a pod, and hidden an address, of which nothing is known.
 	stranger, hidden bool
 	addrs            []netip.Addr
@@ -99,7 +101,7 @@ type endpoint struct {
 func (m *Model) endpoints(p Peer, edges []netip.Prefix) []*endpoint {
 	switch p.kind {
 	case podPeer:
-		return []*endpoint{{name: p.String(), pod: m.podOf(p.template)}}
+		return []*endpoint{{name: p.String(), pod: m.podOf(p.template), service: p.service}}
 	case nodePeer:
 		addrs := m.nodes.addrs
 		if len(p.spans) > 0 {

@@ -171,6 +171,9 @@ func (c *tCluster) direction(w world, direction string, self, other, to tEnd, pr
 	tier := func(name string) string {
 		var list []int
 		for _, i := range w.order {
+			if self.pod == other.pod {
+				break // a pod's traffic to itself is none of the administrator's
+			}
 			if p := c.policies[i]; p.tier == name && !self.pod.host && c.selects(p.namespaces, p.pods, self.pod) {
 				list = append(list, i)
 			}
@@ -430,14 +433,22 @@ func (r source) cluster() *tCluster {
 		if r.chance(60) {
 			p.namespaces, p.pods = &tSelector{}, &tSelector{}
 		}
+		if p.kind == "BaselineAdminNetworkPolicy" {
+			if slices.ContainsFunc(c.policies, func(o *tPolicy) bool { return o.kind == p.kind }) {
+				continue // there is one of a cluster
+			}
+			p.name, p.priority = "default", 0
+		}
 		if p.kind == "BaselineAdminNetworkPolicy" || p.kind == "ClusterNetworkPolicy" && r.chance(40) {
 			p.tier = "Baseline"
 		}
-		if p.kind == "BaselineAdminNetworkPolicy" {
-			p.priority = 0
-		}
 		for _, d := range []string{"ingress", "egress"} {
 			p.rules[d] = r.rules(d, true)
+			for i := range p.rules[d] {
+				if p.kind == "BaselineAdminNetworkPolicy" && p.rules[d][i].action == "Pass" {
+					p.rules[d][i].action = "Deny" // it has no next tier
+				}
+			}
 		}
 		c.policies = append(c.policies, p)
 	}
