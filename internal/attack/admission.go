@@ -147,8 +147,8 @@ func (b *builder) enforceBaseline(ns string, o *cluster.Object) (int, bool) {
 		return 0, false
 	}
 	cost := 1
-	for i := range b.snap.Templates() {
-		if t := &b.snap.Templates()[i]; t.Namespace() == ns && belowBaseline(t) {
+	for _, t := range b.templatesIn(ns) {
+		if belowBaseline(t) {
 			cost += 2
 		}
 	}
@@ -454,8 +454,8 @@ func (b *builder) try(p admissionPolicy, ns string, pods []trial) (denied, unkno
 // imageIn is an image that a namespace runs already, which policies on registries
 // admit.
 func (b *builder) imageIn(ns string) string {
-	for i := range b.snap.Templates() {
-		if t := &b.snap.Templates()[i]; t.Namespace() == ns && len(t.Containers) > 0 && t.Containers[0].Image() != "" {
+	for _, t := range b.templatesIn(ns) {
+		if len(t.Containers) > 0 && t.Containers[0].Image() != "" {
 			return t.Containers[0].Image()
 		}
 	}
