@@ -14,7 +14,7 @@ func TestFaults(t *testing.T) {
 		return "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\nspec: " + spec
 	}
 	anp := func(kind, spec string) string {
-		return "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: " + kind + "\nmetadata: {name: p}\nspec: " + spec
+		return "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: " + kind + "\nmetadata: {name: default}\nspec: " + spec
 	}
 	const head = "tier: Admin, priority: 0, subject: {namespaces: {}}"
 	rule := func(rest string) string { return "{" + head + ", egress: [{" + rest + "}]}" }
@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 		{"old selector of namespaces", anp("AdminNetworkPolicy", "{priority: 1, subject: {namespaces: {sameLabels: [a]}}}"), "spec.subject.namespaces.sameLabels"},
 		{"action of the other version", cnp(rule("action: Allow, to: [{namespaces: {}}]")), "spec.egress[0].action"},
 		{"pass in the baseline of v1alpha1", anp("BaselineAdminNetworkPolicy", "{subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}]}"), "spec.ingress[0].action"},
-		{"name of the baseline of v1alpha1", anp("BaselineAdminNetworkPolicy", "{subject: {namespaces: {}}}"), "metadata.name"},
+		{"name of the baseline of v1alpha1", strings.Replace(anp("BaselineAdminNetworkPolicy", "{subject: {namespaces: {}}}"), "default", "other", 1), "metadata.name"},
 		{"no peer", cnp(rule("action: Deny, to: []")), "spec.egress[0].to"},
 		{"two fields in a peer", cnp(rule("action: Deny, to: [{namespaces: {}, nodes: {}}]")), "spec.egress[0].to[0]"},
 		{"malformed network", cnp(rule("action: Deny, to: [{networks: [10.0.0.0]}]")), "spec.egress[0].to[0].networks[0]"},
