@@ -20,7 +20,7 @@ func parsers() []inventory.Parser {
 }
 
 func newReader(o *Options) *image.Reader {
-	r := &image.Reader{Parsers: slices.Concat(parsers(), pastParsers(o), o.Parsers), ELF: binary.Stream}
+	r := &image.Reader{Parsers: slices.Concat(parsers(), pastParsers(o), o.Parsers), ELF: new(binary.Reader).Stream}
 	if !o.NoSecrets {
 		r.WantSecrets = secret.Wants
 		r.Secrets = func(path string, body []byte) ([]secret.Hit, bool) { return secret.Scan(path, body, secret.Options{}) }

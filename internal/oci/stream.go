@@ -11,8 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"seawall.io/seawall/internal/oci/gunzip"
 )
 
 // firstGiB is how much a layer may unpack to before its ratio is looked at.
@@ -147,11 +148,10 @@ func (u *unpacker) begin() error {
 	case "":
 		u.from = u.r
 	case "gzip":
-		z, err := gzip.NewReader(u.r)
+		z, err := gunzip.NewReader(u.r)
 		if err != nil {
 			return u.broken(err)
 		}
-		z.Multistream(false)
 		u.from = &members{u: u, z: z}
 	case "zstd":
 		u.zstd, err = zstd.NewReader(u.r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -260,7 +260,7 @@ func (u *unpacker) named(err error, what string) error {
 // the last, as runtimes do.
 type members struct {
 	u *unpacker
-	z *gzip.Reader
+	z *gunzip.Reader
 }
 
 func (m *members) Read(p []byte) (int, error) {
@@ -275,7 +275,6 @@ func (m *members) Read(p []byte) (int, error) {
 		head, err := m.u.r.Peek(2)
 		if len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
 			if err = m.z.Reset(m.u.r); err == nil {
-				m.z.Multistream(false)
 				continue
 			}
 			return 0, err //nolint:wrapcheck // unpacker wraps

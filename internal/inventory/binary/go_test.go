@@ -125,7 +125,7 @@ func TestGoBinaries(t *testing.T) {
 				t.Errorf("Head: %v, %v", isELF, isGo)
 			}
 			var streamed inventory.Facts
-			if err := pieces(bytes.NewReader(body), uint64(len(body)), "app/prog", &streamed); err != nil {
+			if err := new(Reader).pieces(bytes.NewReader(body), uint64(len(body)), "app/prog", &streamed); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(facts, streamed); d != "" {

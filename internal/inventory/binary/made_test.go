@@ -251,7 +251,7 @@ func TestCargoAuditable(t *testing.T) {
 		t.Errorf("language %s, problems %q", facts.ELF.Language, facts.Problems)
 	}
 	var streamed inventory.Facts
-	if err := pieces(bytes.NewReader(body), uint64(len(body)), "usr/bin/rg", &streamed); err != nil {
+	if err := new(Reader).pieces(bytes.NewReader(body), uint64(len(body)), "usr/bin/rg", &streamed); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(facts, streamed); d != "" {
@@ -278,7 +278,7 @@ func TestWindows(t *testing.T) {
 				t.Fatalf("%d: %v", edge+shift, want.ELF)
 			}
 			var got inventory.Facts
-			if err := pieces(bytes.NewReader(b), size, "x", &got); err != nil {
+			if err := new(Reader).pieces(bytes.NewReader(b), size, "x", &got); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(want, got); d != "" {
@@ -336,7 +336,7 @@ func check(t *testing.T, body []byte) {
 	if isELF, _ := Head(body); isELF != bytes.HasPrefix(body, []byte(elfMagic)) {
 		t.Error("Head does not know an ELF file")
 	}
-	serr := pieces(bytes.NewReader(body), uint64(len(body)), "x", &streamed)
+	serr := new(Reader).pieces(bytes.NewReader(body), uint64(len(body)), "x", &streamed)
 	if err == nil && facts.ELF != nil && serr != nil && len(body) <= keepFirst {
 		t.Errorf("in memory fine, as a stream: %v", serr)
 	}

@@ -63,10 +63,25 @@ func (h *header) looksGo(prefix []byte) bool {
 // 256 MB. It stops reading when it has seen what it needs. An error says what is
 // malformed, or comes from r.
 func Stream(r io.Reader, size int64, path string, facts *inventory.Facts) error {
+	return new(Reader).Stream(r, size, path, facts)
+}
+
+// Reader reads many files one after the other, and takes less memory for it. The
+// zero value is ready.
+type Reader struct {
+	body []byte // of a file that is held as it is; no facts hold on to it
+	work []byte // the bytes at hand of others
+}
+
+// Stream is like the function of that name.
+func (s *Reader) Stream(r io.Reader, size int64, path string, facts *inventory.Facts) error {
 	if size > keepWhole {
-		return pieces(r, uint64(size), path, facts)
+		return s.pieces(r, uint64(size), path, facts)
 	}
-	body := make([]byte, max(size, 0))
+	if int64(cap(s.body)) < size {
+		s.body = make([]byte, min(size+size/4, keepWhole))
+	}
+	body := s.body[:max(size, 0)]
 	if _, err := io.ReadFull(r, body); err != nil {
 		return fmt.Errorf("reading %d bytes: %w", size, err)
 	}
@@ -77,7 +92,7 @@ func Stream(r io.Reader, size int64, path string, facts *inventory.Facts) error 
 }
 
 // pieces reads a stream of which only some ranges are held.
-func pieces(r io.Reader, size uint64, path string, facts *inventory.Facts) error {
+func (s *Reader) pieces(r io.Reader, size uint64, path string, facts *inventory.Facts) error {
 	first := make([]byte, min(size, keepFirst))
 	if _, err := io.ReadFull(r, first); err != nil {
 		return fmt.Errorf("reading the first %d bytes: %w", len(first), err)
@@ -87,7 +102,10 @@ func pieces(r io.Reader, size uint64, path string, facts *inventory.Facts) error
 		return err
 	}
 	c := newCollector(h, first)
-	err = c.read(io.MultiReader(bytes.NewReader(first), r), size)
+	if s.work == nil {
+		s.work = make([]byte, lap+chunk)
+	}
+	err = c.read(io.MultiReader(bytes.NewReader(first), r), size, s.work)
 	tell(h, c.view(size), c.marks, path, facts)
 	return err
 }
@@ -165,16 +183,15 @@ func (c *collector) last() uint64 {
 }
 
 // read takes the stream chunk by chunk. Each is searched together with the end
-// of the one before.
-func (c *collector) read(r io.Reader, size uint64) error {
-	buf := make([]byte, lap+chunk)
+// of the one before. buf has room for both.
+func (c *collector) read(r io.Reader, size uint64, buf []byte) error {
 	carried := 0      // bytes of the last chunk at the start of buf
 	next := uint64(0) // offset of the chunk to come
 	for next < min(c.last(), size) {
 		n, err := io.ReadFull(r, buf[carried:carried+int(min(chunk, min(c.last(), size)-next))])
 		work := buf[:carried+n]
 		for _, k := range c.kept {
-			k.add(next, work[carried:])
+			k.add(next, work[carried:], size)
 		}
 		base := next - uint64(carried)
 		next += uint64(len(work[carried:]))
@@ -187,12 +204,15 @@ func (c *collector) read(r io.Reader, size uint64) error {
 	return nil
 }
 
-// add takes the part of a chunk that belongs to a range.
-func (k *kept) add(off uint64, b []byte) {
+// add takes the part of a chunk that belongs to a range of a file of some size.
+func (k *kept) add(off uint64, b []byte, size uint64) {
 	next := k.off + uint64(len(k.data))
 	end := min(k.end, off+uint64(len(b)))
 	if next < off || next >= end {
 		return
+	}
+	if k.data == nil {
+		k.data = make([]byte, 0, min(k.end, size)-k.off)
 	}
 	k.data = append(k.data, b[next-off:end-off]...)
 }
@@ -249,7 +269,7 @@ func cut(e extent, work []byte, base uint64, carried int, done bool) (window, bo
 // grab keeps a range that starts within the bytes at hand.
 func (c *collector) grab(at, n uint64, work []byte, base uint64) {
 	k := &kept{extent: extent{at, at + n}}
-	k.add(at, work[at-base:])
+	k.add(at, work[at-base:], at+n)
 	c.kept = append(c.kept, k)
 }
 
