@@ -201,7 +201,6 @@ var commanders = []struct {
 }{
 	{"kubernetes-helm/tiller", "Tiller", 0.8, []string{"tiller-deployed", "tiller-listens-cluster"}},
 	{"helm/tiller", "Tiller", 0.8, []string{"tiller-deployed", "tiller-listens-cluster"}},
-	{"library/docker", "a Docker daemon", 0.5, nil},
 	{"weaveworks/scope", "Weave Scope", 0.5, nil},
 	{"rayproject/ray", "Ray", 0.5, nil},
 	{"library/flink", "Flink", 0.4, nil},

@@ -125,6 +125,10 @@ func (e *escapist) add(w way) {
 		w.conditions = append(w.conditions, Condition{Text: "the user of the image is root"})
 	case Yes:
 	}
+	if e.c.Type == cluster.Init {
+		w.likelihood *= 0.2
+		w.conditions = append(w.conditions, Condition{Text: "it runs what the attacker brings, when the pod starts anew: an init container ends before the others begin"})
+	}
 	if e.users == Unknown {
 		w.likelihood *= 0.5
 		w.conditions = append(w.conditions, Condition{Text: "the feature gate UserNamespacesSupport is off, so that hostUsers: false does nothing"})

@@ -19,8 +19,9 @@ import (
 // those that begin with whole- are all that their cluster has, and cluster names
 // follow the last dash. paths has routes, one a line, that must be the likeliest
 // from their first vertex to their last; nopaths has FROM -> TO pairs that no path
-// may connect; changes, if there, FROM -> TO => the changes that cut them. options
-// has lines such as kubernetes 1.34.
+// may connect; changes, if there, FROM -> TO => the changes that cut them, and steps
+// FROM -> TO: the likelihood and conditions of the one step between them. options has
+// lines such as kubernetes 1.34.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -56,6 +57,8 @@ func TestExamples(t *testing.T) {
 					}
 				case "changes":
 					checkChanges(t, g, f)
+				case "steps":
+					checkSteps(t, g, f)
 				}
 			}
 		})
@@ -187,6 +190,29 @@ func checkChanges(t *testing.T, g *attack.Graph, f *txtar.File) {
 		}
 		if len(left) > 0 {
 			t.Errorf("%s: after the changes there is still %s", pair, route(t, after, from, to))
+		}
+	}
+}
+
+// checkSteps holds the likelihood of single steps, and what they rest on.
+func checkSteps(t *testing.T, g *attack.Graph, f *txtar.File) {
+	t.Helper()
+	for line := range lines(f.Data) {
+		pair, want, _ := strings.Cut(line, ": ")
+		from, to, _ := strings.Cut(pair, " -> ")
+		paths := g.Paths([]attack.Entry{{Vertex: vertex(t, g, from), Likelihood: 1}}, []attack.Goal{{Impact: 1, Vertices: []int{vertex(t, g, to)}}})
+		if len(paths) != 1 || len(paths[0].Hops) != 1 {
+			t.Errorf("%s: not one step: %s", pair, route(t, g, from, to))
+			continue
+		}
+		s := g.Steps[paths[0].Hops[0].Step]
+		var conditions []string
+		for _, c := range s.Conditions {
+			conditions = append(conditions, c.Text+" ("+c.Holds.String()+")")
+		}
+		got := strings.TrimSpace(strconv.FormatFloat(paths[0].Likelihood, 'f', 2, 64) + " " + strings.Join(conditions, "; "))
+		if got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", pair, got, want)
 		}
 	}
 }
