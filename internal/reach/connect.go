@@ -108,8 +108,8 @@ func (m *Model) Connect(from, to Peer, port Port) Verdict {
 	return out
 }
 
-// Answer says what Connect does, without the reasons, within a microsecond for
-// pods of the snapshot's Templates.
+// Answer says what Connect does, without the reasons: in about a microsecond for
+// pods of the snapshot's Templates, once it has been asked about their classes.
 func (m *Model) Answer(from, to Peer, port Port) Answer { return m.Ports(from, to).At(port) }
 
 // Ports says to which ports of a peer another can connect.
