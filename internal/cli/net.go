@@ -30,7 +30,7 @@ with --cni) and unknown (something that decides was not read).`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newNetReach(env), newNetMatrix(env), newNetExposure(env))
+	cmd.AddCommand(newNetReach(env), newNetMatrix(env), newNetExposure(env), newNetGenerate(env), newNetVerify(env))
 	return cmd
 }
 

@@ -1,0 +1,255 @@
+package netgen
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/netpol"
+	"seawall.io/seawall/internal/reach"
+)
+
+// Alteration is a change of the policies of a snapshot.
+type Alteration struct {
+	// Put are policies that are added, or take the place of those of the same kind,
+	// namespace and name.
+	Put []*cluster.Object
+	// Without are policies that are taken away.
+	Without []seawall.Object
+}
+
+// Apply returns the snapshot after the alteration. It is an error to take away
+// what is not there, and to put what is no network policy.
+func (a Alteration) Apply(s *cluster.Snapshot) (*cluster.Snapshot, error) {
+	same := func(o *cluster.Object, kind, namespace, name string) bool {
+		wide := o.Namespace == "" && netpol.Of(cluster.NewSnapshot([]*cluster.Object{o})).Policies()[0].ClusterWide()
+		return o.Kind == kind && o.Name == name && (wide || namespaceOf(o) == cmp.Or(namespace, "default"))
+	}
+	gone := map[*cluster.Object]bool{}
+	policies := map[*cluster.Object]bool{}
+	for _, p := range netpol.Of(s).Policies() {
+		policies[p.Object] = true
+	}
+	for _, w := range a.Without {
+		found := false
+		for o := range policies {
+			if same(o, w.Kind, w.Namespace, w.Name) {
+				gone[o], found = true, true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("there is no %s %s/%s to take away", w.Kind, cmp.Or(w.Namespace, "-"), w.Name)
+		}
+	}
+	for _, put := range a.Put {
+		if len(netpol.Of(cluster.NewSnapshot([]*cluster.Object{put})).Policies()) == 0 {
+			return nil, fmt.Errorf("%s %s is no network policy", put.Kind, put.Name)
+		}
+		for o := range policies {
+			if o.Group() == put.Group() && same(o, put.Kind, put.Namespace, put.Name) {
+				gone[o] = true
+			}
+		}
+	}
+	var objects []*cluster.Object
+	for _, o := range s.Objects {
+		if !gone[o] {
+			objects = append(objects, o)
+		}
+	}
+	out := cluster.NewSnapshot(append(objects, a.Put...))
+	out.Version, out.Whole, out.Incomplete, out.Beside = s.Version, s.Whole, s.Incomplete, s.Beside
+	return out, nil
+}
+
+// Change is ports of one end that another reached otherwise before.
+type Change struct {
+	From, To      []string
+	Protocol      reach.Protocol
+	First, Last   uint16
+	Before, After reach.Answer
+}
+
+// Opens says that the change allows, or may allow, what was denied.
+func (c *Change) Opens() bool { return c.Before == reach.Denied }
+
+// Closes says that it denies what was, or may have been, allowed.
+func (c *Change) Closes() bool { return c.After == reach.Denied }
+
+// Broken is a need that a change affects.
+type Broken struct {
+	Doubt
+	Before reach.Answer
+}
+
+// Comparison is what a change of policies does.
+type Comparison struct {
+	// Changes are in the order of their names.
+	Changes []Change
+	// Broken are needs that were allowed, at least in part, and are denied after
+	// it. Doubtful are those that were sure and no longer are.
+	Broken, Doubtful []Broken
+	Declared         *Declared
+}
+
+// Compare says what pods reach, and are reached by, after a change that they did
+// not before, and the reverse. Both models are of the same objects but for
+// policies. Beside pods, it asks for the internet, the metadata service, the API
+// server, and the ranges that either set of policies names.
+func Compare(before, after *reach.Model, s *cluster.Snapshot, dnsNamespace string) *Comparison {
+	c := &Comparison{Declared: Needs(before, s, dnsNamespace)}
+	sets := jointClasses(before, after)
+	c.amongPods(before, after, sets)
+	c.withOutside(before, after, sets)
+	slices.SortFunc(c.Changes, func(a, b Change) int {
+		return cmp.Or(slices.Compare(a.From, b.From), slices.Compare(a.To, b.To), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First))
+	})
+	for _, n := range c.Declared.Needs {
+		if n.Use == Probe {
+			continue
+		}
+		was, _ := ask(before, n)
+		is, why := ask(after, n)
+		broken := Broken{Doubt{n, is, why}, was}
+		switch {
+		case was == is || was == reach.Denied:
+		case is == reach.Denied:
+			c.Broken = append(c.Broken, broken)
+		case was == reach.Allowed:
+			c.Doubtful = append(c.Doubtful, broken)
+		}
+	}
+	return c
+}
+
+// jointClass is pods that the policies neither before nor after tell apart.
+type jointClass struct {
+	before, after int
+	names         []string
+	peer          reach.Peer
+}
+
+func jointClasses(before, after *reach.Model) []*jointClass {
+	var out []*jointClass
+	at := map[[2]int]*jointClass{}
+	for i, class := range before.Classes() {
+		for _, t := range class.Templates {
+			j, ok := after.Class(t)
+			if !ok {
+				continue
+			}
+			set := at[[2]int{i, j}]
+			if set == nil {
+				set = &jointClass{before: i, after: j, peer: reach.Pod(t)}
+				at[[2]int{i, j}] = set
+				out = append(out, set)
+			}
+			set.names = append(set.names, reach.Pod(t).String())
+		}
+	}
+	for _, set := range out {
+		slices.Sort(set.names)
+	}
+	return out
+}
+
+func (c *Comparison) amongPods(before, after *reach.Model, sets []*jointClass) {
+	x, y := before.Matrix(), after.Matrix()
+	for _, from := range sets {
+		was, is := x.Row(from.before), y.Row(from.after)
+		for _, to := range sets {
+			c.differ(from.names, to.names, was[to.before], is[to.after])
+		}
+	}
+}
+
+func (c *Comparison) withOutside(before, after *reach.Model, sets []*jointClass) {
+	outside := []reach.Peer{reach.Internet(), reach.Metadata(), reach.APIServer()}
+	for _, p := range blocks(before, after) {
+		outside = append(outside, reach.Addresses(p))
+	}
+	for _, set := range sets {
+		for i, o := range outside {
+			name := []string{o.String()}
+			c.differ(set.names, name, before.Ports(set.peer, o), after.Ports(set.peer, o))
+			if i != 1 { // the metadata service connects to nobody
+				c.differ(name, set.names, before.Ports(o, set.peer), after.Ports(o, set.peer))
+			}
+		}
+	}
+}
+
+// blocks returns the ranges that only one of the two sets of policies names, or
+// that stand in a policy which only one of them has.
+func blocks(before, after *reach.Model) []netip.Prefix {
+	var out []netip.Prefix
+	collect := func(m, other *reach.Model) {
+		has := map[*cluster.Object]bool{}
+		for _, p := range other.Policies().Policies() {
+			has[p.Object] = true
+		}
+		for _, p := range m.Policies().Policies() {
+			if has[p.Object] {
+				continue
+			}
+			for _, d := range [...]netpol.Direction{netpol.Ingress, netpol.Egress} {
+				for _, r := range p.Rules(d) {
+					for _, peer := range r.Peers {
+						if peer.Kind == netpol.BlockPeer {
+							out = append(append(out, peer.Block), peer.Except...)
+						}
+					}
+				}
+			}
+		}
+	}
+	collect(before, after)
+	collect(after, before)
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
+	out = slices.Compact(out)
+	return slices.DeleteFunc(out, func(p netip.Prefix) bool { return p.Bits() == 0 })
+}
+
+// differ notes the ports on which two answers differ.
+func (c *Comparison) differ(from, to []string, was, is *reach.Ports) {
+	one, same := was.Same()
+	if other, also := is.Same(); same && also && one == other {
+		return
+	}
+	type edge struct {
+		proto reach.Protocol
+		first int
+	}
+	var edges []edge
+	a, b := was.Ranges(), is.Ranges()
+	if slices.Equal(a, b) {
+		return
+	}
+	for _, r := range slices.Concat(a, b) {
+		edges = append(edges, edge{r.Protocol, int(r.First)}, edge{r.Protocol, int(r.Last) + 1})
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.proto, b.proto), cmp.Compare(a.first, b.first)) })
+	edges = slices.Compact(edges)
+	for i, e := range edges {
+		if i+1 == len(edges) || edges[i+1].proto != e.proto || e.first > 65535 {
+			continue
+		}
+		port := reach.Port{Protocol: e.proto, Number: uint16(e.first)} //nolint:gosec // a port
+		x, y := was.At(port), is.At(port)
+		if x == y {
+			continue
+		}
+		last := uint16(edges[i+1].first - 1) //nolint:gosec // a port
+		if n := len(c.Changes); n > 0 {
+			p := &c.Changes[n-1]
+			if slices.Equal(p.From, from) && slices.Equal(p.To, to) && p.Protocol == e.proto && p.Before == x && p.After == y && int(p.Last)+1 == e.first {
+				p.Last = last
+				continue
+			}
+		}
+		c.Changes = append(c.Changes, Change{from, to, e.proto, port.Number, last, x, y})
+	}
+}
