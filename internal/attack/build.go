@@ -94,8 +94,9 @@ type builder struct {
 	matched    map[*rbac.Role][]match
 	gained     map[scope][]gain
 	everything *rbac.Role
-	noted      map[string]bool // what is in Graph.Unknown
+	noted      map[string]bool         // what is in Graph.Unknown
 	roles      map[string][]*rbac.Role // the Roles of each namespace
+	narrowed   map[*rbac.Rule]int      // the change that removes a rule, -1 for none
 	// shared are steps of several edges, residents what a namespace has, given the
 	// Secrets that workloads are given.
 	shared    map[stepKey]int32

@@ -325,7 +325,7 @@ func (b *builder) lead(v, to int32, x both) {
 	}
 	for i := range needs[least] {
 		s := Step{Primitive: x.Primitive, Conditions: x.conditions, Likelihood: x.likelihood}
-		var said []string
+		said := saying{}
 		for j, list := range needs {
 			g := &list[0]
 			if j == least {
@@ -336,9 +336,7 @@ func (b *builder) lead(v, to int32, x both) {
 					s.Evidence = append(s.Evidence, e)
 				}
 			}
-			if text := g.String(); !slices.Contains(said, text) {
-				said = append(said, text)
-			}
+			said.add(g)
 			if g.bound != nil && (j == least || len(list) == 1) && !x.endless {
 				for _, c := range b.revoke(g.bound) {
 					if !slices.Contains(s.Changes, c) {
@@ -347,9 +345,35 @@ func (b *builder) lead(v, to int32, x both) {
 				}
 			}
 		}
-		s.Text = strings.Join(said, "; ")
+		s.Text = said.String()
 		b.edge(v, to, b.step(s))
 	}
+}
+
+// saying puts what several grants give into words: once for each binding.
+type saying struct {
+	by   []string
+	what [][]string
+}
+
+func (s *saying) add(g *grant) {
+	by := g.by()
+	i := slices.Index(s.by, by)
+	if i < 0 {
+		s.by, s.what = append(s.by, by), append(s.what, []string{g.what})
+		return
+	}
+	if !slices.Contains(s.what[i], g.what) {
+		s.what[i] = append(s.what[i], g.what)
+	}
+}
+
+func (s *saying) String() string {
+	out := make([]string, len(s.by))
+	for i, by := range s.by {
+		out[i] = by + " " + strings.Join(s.what[i], " and ")
+	}
+	return strings.Join(out, "; ")
 }
 
 // distinct leaves one grant for each subject of a binding.

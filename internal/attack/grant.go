@@ -53,14 +53,17 @@ type grant struct {
 }
 
 // String says what the grant gives whom.
-func (g *grant) String() string {
-	if g.bound == nil {
-		if g.rule.Origin == nil {
-			return "it allows to " + g.what
-		}
-		return fmt.Sprintf("%s allows to %s", g.rule.Origin, g.what)
+func (g *grant) String() string { return g.by() + " " + g.what }
+
+// by says who allows what to whom.
+func (g *grant) by() string {
+	switch {
+	case g.bound != nil:
+		return fmt.Sprintf("%s lets %s", g.Binding, g.subject)
+	case g.rule.Origin == nil:
+		return "it allows to"
 	}
-	return fmt.Sprintf("%s lets %s %s", g.Binding, g.subject, g.what)
+	return fmt.Sprintf("%s allows to", g.rule.Origin)
 }
 
 // evidence is where a grant stands: the subject in the binding, and the rule.
@@ -102,6 +105,7 @@ type gain struct {
 	what       string
 	conditions []Condition
 	likelihood float64 // 0 for that of the primitive
+	shared     bool    // another rule of the role leads there too
 }
 
 // ability is a permission that is enough by itself to come to something.
@@ -127,7 +131,7 @@ type ability struct {
 // prepare makes what bindings are judged by.
 func (b *builder) prepare() {
 	b.table, b.products = newTable(abilities(), partsOf()), b.market()
-	b.own = map[int32]*held{}
+	b.own, b.narrowed = map[int32]*held{}, map[*rbac.Rule]int{}
 	b.matched, b.gained, b.shared = map[*rbac.Role][]match{}, map[scope][]gain{}, map[stepKey]int32{}
 	b.everything = &rbac.Role{Kind: rbac.ClusterRoleKind, Name: "cluster-admin", Rules: []*rbac.Rule{{
 		Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"},
@@ -260,6 +264,9 @@ func best(gains []gain) []gain {
 	for _, g := range gains {
 		k := key{g.Primitive, g.to}
 		i, ok := at[k]
+		if ok && out[i].rule != g.rule {
+			out[i].shared, g.shared = true, true
+		}
 		switch {
 		case !ok:
 			at[k] = len(out)
@@ -298,13 +305,63 @@ func (b *builder) granted(by *grant, g *gain) int32 {
 	s := Step{Primitive: g.Primitive, Conditions: g.conditions, Likelihood: g.likelihood, Evidence: by.evidence(), Text: by.String()}
 	if by.bound != nil {
 		s.Changes = b.revoke(by.bound)
+		if c, ok := b.narrow(by, g); ok {
+			s.Changes = append(s.Changes, c)
+		}
 	}
 	return b.step(s)
+}
+
+// narrow is the change that takes a rule out of its role, which all who are bound
+// to it lose. It is not offered where the rule is not all that leads to the gain.
+func (b *builder) narrow(by *grant, g *gain) (int, bool) {
+	if g.shared || b.needed(by.bound) || by.rule.Origin == nil {
+		return 0, false
+	}
+	c, ok := b.narrowed[by.rule]
+	if !ok {
+		c = b.removal(by.rule)
+		b.narrowed[by.rule] = c
+	}
+	return c, c >= 0
+}
+
+// removal is the change that takes a rule out of its role, -1 for a role that
+// Kubernetes fills itself.
+func (b *builder) removal(r *rbac.Rule) int {
+	role := r.Origin
+	if role.Object == nil || role.Aggregated || rbac.SystemName(role.Name) || systemNamespace(role.Namespace) ||
+		role.Object.Root.At("metadata", "labels", "kubernetes.io/bootstrapping") != nil {
+		return -1
+	}
+	path := document.Index("rules", r.Index)
+	return b.change(role.Object, path, Change{
+		Text: fmt.Sprintf("remove the rule %s from %s", r, nameOfRole(role)), Cost: ruleCost,
+		Ops: []seawall.PatchOp{{Op: "remove", Path: document.Pointer(path)}},
+	})
+}
+
+// ruleCost is more than that of taking a binding from two subjects.
+const ruleCost = 3
+
+// nameOfRole names a role as bindings are named: Role shop/dev.
+func nameOfRole(r *rbac.Role) string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
 }
 
 // revoke is the changes that take a binding from a subject: the subject out of
 // it, or the binding altogether. Nothing takes away what Kubernetes itself needs.
 func (b *builder) revoke(x *bound) []int {
+	if !x.judged {
+		x.judged, x.changes = true, b.revocation(x)
+	}
+	return slices.Clone(x.changes)
+}
+
+func (b *builder) revocation(x *bound) []int {
 	o := x.Object
 	if o == nil || b.needed(x) {
 		return nil

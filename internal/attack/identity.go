@@ -18,6 +18,8 @@ type bound struct {
 	vertex  int32
 	subject rbac.Subject
 	at      []int
+	changes []int // that take it away, once judged
+	judged  bool
 }
 
 // identities adds who there is: the subjects of bindings and all service

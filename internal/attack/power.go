@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"slices"
 	"strings"
 
 	"seawall.io/seawall/internal/cluster"
@@ -115,23 +116,36 @@ func madeUp(o *cluster.Object) bool {
 // tokens is having tokens of all service accounts of a namespace, or of all.
 func (b *builder) tokens(ns string) int32 {
 	return b.spread("tokens", ns, func(v int32, ns string) {
-		for _, a := range b.vertices(ServiceAccount, ns) {
-			if !b.dangling(a) {
-				b.always(within, v, a)
-			}
-		}
+		b.accounts(within, v, ns)
 	})
+}
+
+// accounts adds that a power over a namespace is one over each of its service
+// accounts, but for those that wait to be made.
+func (b *builder) accounts(p *Primitive, v int32, ns string) {
+	for _, a := range b.vertices(ServiceAccount, ns) {
+		switch x := &b.g.Vertices[a]; {
+		case b.dangling(a):
+		case x.Object == nil && x.Name != "default" && !b.used(ns, x.Name):
+			b.edge(v, a, b.alike(Step{
+				Primitive: p, Likelihood: 0.8 * p.Likelihood, Conditions: []Condition{{Text: "the account exists: it is not among the objects"}},
+			}))
+		default:
+			b.always(p, v, a)
+		}
+	}
+}
+
+// used says that some pods run as an account, which therefore exists.
+func (b *builder) used(ns, account string) bool {
+	return slices.ContainsFunc(b.templatesIn(ns), func(t *cluster.PodTemplate) bool { return t.ServiceAccount() == account })
 }
 
 // podMaker is making pods of one's choice in a namespace, or in all: with any of
 // its service accounts and any of its Secrets, and on any node.
 func (b *builder) podMaker(ns string) int32 {
 	return b.spread("create-pods", ns, func(v int32, ns string) {
-		for _, a := range b.vertices(ServiceAccount, ns) {
-			if !b.dangling(a) {
-				b.always(createPod, v, a)
-			}
-		}
+		b.accounts(createPod, v, ns)
 		b.always(mounted, v, b.secretsOf(ns))
 		b.podPower(v, ns)
 		b.constraintsOfAccounts(v, ns)
