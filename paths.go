@@ -144,6 +144,9 @@ type PathCut struct {
 	// Verified says that the changes were made to the objects, and that a graph
 	// made of what came out has no path to the goal but by the steps in Fixed.
 	Verified bool `json:"verified"`
+	// Together says that the changes of the other cuts were made too: in a large
+	// graph all are verified at once.
+	Together bool `json:"together,omitempty"`
 	// Problem says why the changes could not be made.
 	Problem string `json:"problem,omitempty"`
 }

@@ -3,7 +3,6 @@ package attack
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -201,8 +200,9 @@ func (g *Graph) DescribeChange(i int) seawall.PathChange {
 	return out
 }
 
-// cuts finds the cut of each goal that has a path, and verifies it. Goals of which
-// the cut is the same are verified together, since that takes a new graph.
+// cuts finds the cut of each goal that has a path, and verifies it. Those that are
+// the same are verified at once, since that takes a new graph; in a large graph all
+// are, and say so.
 func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, []Cut) {
 	entries := make([]int, len(q.Entries))
 	for i, e := range q.Entries {
@@ -226,28 +226,41 @@ func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, [
 		}
 		cuts = append(cuts, c)
 	}
-	same := map[string][]int{} // cuts by their changes
+	together := len(found) > 1 && len(g.edges) > manyEdges
+	var all []int
 	for i := range found {
-		key := fmt.Sprint(found[i].Changes)
-		same[key] = append(same[key], i)
+		all = append(all, found[i].Changes...)
 	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	done := make([]bool, len(found))
 	for i := range found {
-		key := fmt.Sprint(found[i].Changes)
-		if same[key] == nil {
+		if done[i] {
 			continue
 		}
-		after, err := g.Changed(found[i].Changes)
-		for _, j := range same[key] {
+		made := found[i].Changes
+		if together {
+			made = all
+		}
+		after, err := g.Changed(made)
+		for j := i; j < len(found); j++ {
+			if done[j] || !together && !slices.Equal(found[j].Changes, made) {
+				continue
+			}
+			done[j] = true
 			if err != nil {
 				cuts[j].Problem = err.Error()
 				continue
 			}
+			cuts[j].Together = len(found[j].Changes) < len(made)
 			g.verify(&cuts[j], found[j], after, q, of[j], goals[of[j]].Entries)
 		}
-		same[key] = nil
 	}
 	return cuts, found
 }
+
+// manyEdges is from how many on the cuts of all goals are verified together.
+const manyEdges = 100_000
 
 // verify looks for paths to a goal in the graph that a cut leaves.
 func (g *Graph) verify(out *seawall.PathCut, cut Cut, after *Graph, q Question, goal, before int) {
