@@ -95,6 +95,7 @@ type builder struct {
 	gained     map[scope][]gain
 	everything *rbac.Role
 	noted      map[string]bool         // what is in Graph.Unknown
+	params     []parameter             // what policies go by
 	roles      map[string][]*rbac.Role // the Roles of each namespace
 	narrowed   map[*rbac.Rule]int      // the change that removes a rule, -1 for none
 	// shared are steps of several edges, residents what a namespace has, given the

@@ -44,6 +44,7 @@ const (
 	makesMutation
 	bindsMutation
 	weakens
+	excepts
 	relabels
 	makesNamespace
 	makesVolume
@@ -101,6 +102,8 @@ func partsOf() []partOf {
 		{evicts, may("delete,deletecollection", "", "pods")},
 		{makesMutation, may("create", admission, "mutatingadmissionpolicies")},
 		{bindsMutation, may("create", admission, "mutatingadmissionpolicybindings")},
+		{excepts, may("create,patch,update", "kyverno.io", "policyexceptions")},
+		{excepts, may("create,patch,update", "policies.kyverno.io", "policyexceptions")},
 		{relabels, may("patch,update", "", "namespaces")},
 		{makesNamespace, may("create", "", "namespaces")},
 		{makesVolume, may("create", "", "persistentvolumes")},
@@ -114,10 +117,8 @@ func partsOf() []partOf {
 	for _, p := range makers {
 		out = append(out, partOf{makesPod, p})
 	}
-	for i := range guardKinds {
-		for _, resource := range guardKinds[i].resources {
-			out = append(out, partOf{weakens, may("patch,update,delete", guardKinds[i].group, resource)})
-		}
+	for _, k := range guardKinds {
+		out = append(out, partOf{weakens, may("patch,update,delete", k.group, k.resource)})
 	}
 	return out
 }
@@ -782,55 +783,6 @@ func (b *builder) enforced(ns string) bool {
 // past is making pods of a namespace, or of all, with a guard out of the way.
 func (b *builder) past(what, ns string, guard guards) int32 {
 	return b.spread("past-"+what, ns, func(v int32, ns string) { b.podPowerPast(v, ns, guard) })
-}
-
-// guardKind is a kind of object that keeps pods of certain shapes out, by its
-// policies or by what those go by.
-type guardKind struct {
-	kind, group string
-	resources   []string
-}
-
-var guardKinds = []guardKind{
-	{"ValidatingAdmissionPolicy", admission, []string{"validatingadmissionpolicies"}},
-	{"ValidatingAdmissionPolicyBinding", admission, []string{"validatingadmissionpolicybindings"}},
-	{"ValidatingWebhookConfiguration", admission, []string{"validatingwebhookconfigurations"}},
-	{"ClusterPolicy", "kyverno.io", []string{"clusterpolicies"}},
-	{"Policy", "kyverno.io", []string{"policies"}},
-	{"ConstraintTemplate", "templates.gatekeeper.sh", []string{"constrainttemplates"}},
-	{"ClusterAdmissionPolicy", "policies.kubewarden.io", []string{"clusteradmissionpolicies"}},
-}
-
-// weakening is P31: removing what a policy has against pods that give their node.
-func (b *builder) weakening(v int32, h *holdings, ns string, pods []grant) {
-	if !h.has(weakens) {
-		return
-	}
-	var weak []grant
-	left := false // a guard that the identity cannot touch
-	for i := range guardKinds {
-		k := &guardKinds[i]
-		for _, o := range b.snap.Kind(k.kind) {
-			if o.Group() != k.group {
-				continue
-			}
-			own := h.in(o.Namespace, weakens, func(g *grant) bool {
-				return naming(o.Name)(g) && g.rule.Grants(strings.Fields(g.what)[0], k.group, k.resources[0])
-			})
-			if len(own) == 0 && k.kind != "ValidatingAdmissionPolicyBinding" && k.kind != "ValidatingAdmissionPolicy" {
-				left = true
-			}
-			weak = append(weak, own...)
-		}
-	}
-	if !here(ns, weak, pods) {
-		return
-	}
-	x := both{Primitive: weakenGuard, needs: [][]grant{weak, pods}}
-	if left {
-		x.conditions, x.likelihood = []Condition{{Text: "no other policy or webhook denies such a pod"}}, 0.4
-	}
-	b.lead(v, b.past("admission policies", ns, policyGuard), x)
 }
 
 // admitted is P46: pods by a security context constraint, or a PodSecurityPolicy,
