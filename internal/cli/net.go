@@ -61,6 +61,7 @@ func (n *netFlags) read(ctx context.Context, env *Env, formats ...string) (*netR
 	if err != nil {
 		return nil, fmt.Errorf("--cni: %w", err)
 	}
+	saveMemory(env, n.targets)
 	read, err := scan.Read(ctx, n.options(env))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the target

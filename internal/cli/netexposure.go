@@ -78,7 +78,7 @@ with --allow-incomplete).`,
 					return err
 				}
 				for _, t := range chosen {
-					answers = append(answers, r.exposure(m, t))
+					answers = append(answers, r.exposure(m, t, n.output == "json"))
 				}
 			}
 			if len(answers) == 0 {
@@ -122,7 +122,15 @@ func (r *netReading) workloads(m *reach.Model, names []string, namespace string)
 	return out, nil
 }
 
-func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate) *exposureAnswer {
+// exposure asks about one workload. Reasons are only told in full, since in a
+// large cluster they are the most of the answer.
+func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate, full bool) *exposureAnswer {
+	reasons := func(v *reach.Verdict) []netReason {
+		if !full {
+			return nil
+		}
+		return netReasons(v.Reasons)
+	}
 	a := &exposureAnswer{
 		rbacSource: sourceOf(r.of[m]), CNI: m.CNI().Name, Workload: reach.Pod(t).String(),
 		Ingress: []exposureEntry{}, Egress: []exposureExit{},
@@ -131,7 +139,7 @@ func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate) *exposureA
 	for _, e := range o.Entries {
 		entry := exposureEntry{
 			Through: string(e.Through), Object: objectName(e.Object), Internal: e.Internal, From: e.From, Listen: e.Listen,
-			Port: e.Port.Number, Protocol: e.Port.Protocol.String(), Answer: e.Answer, Reasons: netReasons(e.Reasons),
+			Port: e.Port.Number, Protocol: e.Port.Protocol.String(), Answer: e.Answer, Reasons: reasons(&e.Verdict),
 			parts: e.Parts,
 		}
 		if e.Service != nil {
@@ -142,7 +150,7 @@ func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate) *exposureA
 	for _, e := range o.Exits {
 		a.Egress = append(a.Egress, exposureExit{
 			To: e.To, Peer: e.Peer.String(), Port: e.Port.Number, Protocol: e.Port.Protocol.String(),
-			Answer: e.Answer, Ports: portsOf(e.Ports), Reasons: netReasons(e.Reasons), parts: e.Parts,
+			Answer: e.Answer, Ports: portsOf(e.Ports), Reasons: reasons(&e.Verdict), parts: e.Parts,
 		})
 	}
 	return a

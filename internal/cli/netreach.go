@@ -85,6 +85,9 @@ that may decide could not be read (0 with --allow-incomplete).`,
 func (r *netReading) reach(fromName, toName string) ([]*reachAnswer, error) {
 	var out []*reachAnswer
 	var missing error
+	if name, port := reach.SplitPort(fromName); port != "" {
+		return nil, fmt.Errorf("%q: a connection comes from any port: leave out :%s and ask from %s", fromName, port, name)
+	}
 	name, port := reach.SplitPort(toName)
 	for _, m := range r.models {
 		from, err := m.Find(fromName)
