@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 )
 
 // ErrNotFound says that a snapshot has no pods of a name.
@@ -85,10 +86,9 @@ func (m *Model) findAddress(name string, addr netip.Addr) (*Target, error) {
 		}
 	}
 	for _, o := range m.snapshot.Kind("Service") {
-		for _, n := range o.Root.At("spec", "clusterIPs").List() {
-			if n.Str() == addr.String() && o.Group() == "" {
-				return m.findService(name, o.Namespace, o.Name)
-			}
+		ips := append([]*document.Node{o.Root.At("spec", "clusterIP")}, o.Root.At("spec", "clusterIPs").List()...)
+		if o.Group() == "" && slices.ContainsFunc(ips, func(n *document.Node) bool { return n.Str() == addr.String() }) {
+			return m.findService(name, o.Namespace, o.Name)
 		}
 	}
 	if m.isNode(addr) {

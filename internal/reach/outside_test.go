@@ -17,7 +17,7 @@ const services = `
 apiVersion: v1
 kind: Service
 metadata: {name: lb, namespace: shop}
-spec: {type: LoadBalancer, selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
+spec: {type: LoadBalancer, clusterIP: 10.96.0.1, selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 ---
 apiVersion: v1
 kind: Service
@@ -193,6 +193,7 @@ func TestFind(t *testing.T) {
 		{"shop/svc/away", "db.example.com", ""},
 		{"default/svc/kubernetes", "apiserver", ""},
 		{"10.1.0.1", "shop/Pod/web", ""},
+		{"10.96.0.1", "shop/Pod/web", ""},
 		{"192.168.0.1", "192.168.0.1", ""},
 		{"10.0.0.0/8", "10.0.0.0/8", ""},
 		{"10.0.0.0/33", "", "no range"},

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"seawall.io/seawall/internal/cluster"
@@ -733,6 +734,31 @@ func TestForgetting(t *testing.T) {
 	if unknown == 0 {
 		t.Error("nothing became unknown: the test forgets nothing")
 	}
+}
+
+// TestParallel asks one model from many goroutines; it is for the race detector.
+func TestParallel(t *testing.T) {
+	r := source{rand.New(rand.NewPCG(3, 10))}
+	c := r.cluster()
+	s := snapshot(t, true, c.manifests(t))
+	m := reach.Of(s)
+	_, peers := c.ends(t, s)
+	alone := cluster.PodTemplates(&cluster.Object{Object: s.Templates()[0].Object.Object, Root: s.Templates()[0].Object.Root})
+	peers = append(peers, reach.Pod(&alone[0]), reach.Internet(), reach.Node())
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for _, from := range peers {
+				for _, to := range peers {
+					port := reach.Port{Number: 80}
+					if a, v := m.Answer(from, to, port), m.Connect(from, to, port); a != v.Answer {
+						t.Errorf("%s to %s: Answer says %s, Connect %s", from, to, a, v.Answer)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // TestMatrixIsConnect holds rows of the matrix against questions one by one, and
