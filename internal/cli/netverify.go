@@ -226,4 +226,3 @@ func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answer
 func sameEnds(a, b *netgen.Change) bool {
 	return a.Before == b.Before && a.After == b.After && shortNames(a.From) == shortNames(b.From) && shortNames(a.To) == shortNames(b.To)
 }
-

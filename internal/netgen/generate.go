@@ -76,7 +76,7 @@ func Generate(m *reach.Model, s *cluster.Snapshot, o Options) (*Result, error) {
 	g := &generation{Options: o, snapshot: s, model: m, chosen: map[string]bool{}}
 	g.declared = Needs(m, s, o.DNSNamespace)
 	pods := podsOf(s)
-	g.groups = groupsOf(pods)
+	g.groups = groupsOf(slices.Concat(pods, g.declared.standIns))
 	if err := g.choose(pods); err != nil {
 		return nil, err
 	}
@@ -142,8 +142,11 @@ func (g *generation) choose(pods []*cluster.PodTemplate) error {
 	}
 	slices.Sort(g.declared.Notes)
 	g.declared.Notes = slices.Compact(g.declared.Notes)
-	if len(g.chosen) == 0 {
-		return errors.New("there are no pods to write policies for: give manifests with workloads, or name the namespaces with --namespace")
+	switch {
+	case len(g.chosen) == 0 && len(have) > 0:
+		return fmt.Errorf("all pods are in namespaces of the cluster itself (%s), which are left out unless named: name them with --namespace", strings.Join(sortedKeys(have), ", "))
+	case len(g.chosen) == 0:
+		return errors.New("there are no pods to write policies for: give manifests with workloads")
 	}
 	return nil
 }
@@ -258,7 +261,9 @@ func (g *generation) bare(namespace string) bool {
 func podNames(pods []*cluster.PodTemplate) string {
 	var names []string
 	for _, t := range pods {
-		names = append(names, reach.Pod(t).String())
+		if name := reach.Pod(t).String(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return strings.Join(names, " and ")
 }
@@ -295,6 +300,9 @@ func simulate(s *cluster.Snapshot, objects []*cluster.Object, cni reach.CNI) (*c
 
 // prove simulates the set alone, and beside the policies that are there.
 func (g *generation) prove(out *Result, kept []*cluster.Object) error {
+	for _, t := range g.declared.standIns {
+		kept = append(kept, t.Object)
+	}
 	cni := g.model.CNI()
 	if cni.Enforces != reach.Allowed {
 		// What the set would do in a cluster that enforces it.
@@ -404,8 +412,8 @@ func (g *generation) undeclared(m *reach.Model) []Pair {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Pair) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
-	return out
+	slices.SortStableFunc(out, func(a, b Pair) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	return slices.CompactFunc(out, func(a, b Pair) bool { return a.From == b.From && a.To == b.To && slices.Equal(a.Ports, b.Ports) })
 }
 
 // coverage is what needs allow of each group, by direction and peer.

@@ -45,7 +45,7 @@ func (d *declaring) scrapers() []*cluster.PodTemplate {
 			})
 			if !made {
 				name := map[string]string{"Prometheus": "prometheus", "PrometheusAgent": "prometheus-agent"}[kind]
-				out = append(out, standIn(namespaceOf(o), o.Name, map[string]string{
+				out = append(out, d.standIn(namespaceOf(o), "prometheus-"+o.Name, map[string]string{
 					"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "prometheus-operator", "operator.prometheus.io/name": o.Name,
 				}))
 			}

@@ -14,10 +14,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/reach"
 )
 
@@ -152,6 +154,9 @@ type Declared struct {
 	// Gaps are connections that are left out, and Notes what the needs rest on.
 	Gaps  []Gap
 	Notes []string
+
+	// standIns are pods that were not read, and whose labels are known.
+	standIns []*cluster.PodTemplate
 }
 
 // declaring collects what a snapshot declares.
@@ -161,7 +166,7 @@ type declaring struct {
 	services *cluster.ExposureIndex
 	// pods are the templates that pods are made from: those of built-in kinds.
 	pods  []*cluster.PodTemplate
-	needs map[string]*Need
+	needs map[needKey]*Need
 	out   Declared
 }
 
@@ -169,7 +174,7 @@ type declaring struct {
 // declare, in the order of their names. dnsNamespace is where the name service
 // runs: kube-system where it is empty.
 func Needs(m *reach.Model, s *cluster.Snapshot, dnsNamespace string) *Declared {
-	d := &declaring{snapshot: s, model: m, services: cluster.Exposures(s), needs: map[string]*Need{}}
+	d := &declaring{snapshot: s, model: m, services: cluster.Exposures(s), needs: map[needKey]*Need{}}
 	d.findPods()
 	d.clients()
 	d.entries()
@@ -179,10 +184,7 @@ func Needs(m *reach.Model, s *cluster.Snapshot, dnsNamespace string) *Declared {
 	d.members()
 	d.askers()
 	d.probes()
-	for _, n := range d.needs {
-		d.out.Needs = append(d.out.Needs, n)
-	}
-	slices.SortFunc(d.out.Needs, func(a, b *Need) int {
+	slices.SortStableFunc(d.out.Needs, func(a, b *Need) int {
 		return cmp.Or(cmp.Compare(a.From.String(), b.From.String()), cmp.Compare(a.To.String(), b.To.String()),
 			cmp.Compare(a.Port.Protocol, b.Port.Protocol), cmp.Compare(a.Port.Number, b.Port.Number), cmp.Compare(a.Use, b.Use))
 	})
@@ -201,9 +203,53 @@ func (d *declaring) findPods() {
 		case t.Object.Group() != "" && !slices.Contains([]string{"apps", "batch", "extensions"}, t.Object.Group()):
 			d.gap(Evidence{t.Object, t.SpecPath, ""}, "an operator makes its pods: their labels are not known; ask the cluster that they run in")
 		default:
+			if err := badLabel(t); err != nil {
+				d.gap(Evidence{t.Object, t.SpecPath, ""}, "the API server refuses its pods: %v", err)
+				continue
+			}
 			d.pods = append(d.pods, t)
 		}
 	}
+}
+
+// badLabel says why no pod can have the labels of a template. What is no string
+// is no label either.
+func badLabel(t *cluster.PodTemplate) error {
+	labels := t.Root.At("metadata", "labels")
+	for _, f := range labels.Map() {
+		problems := validation.IsQualifiedName(f.Key)
+		if problems == nil {
+			problems = validation.IsValidLabelValue(f.Value.Str())
+		}
+		if f.Value.Kind() != document.String {
+			problems = []string{"the value must be a string"}
+		}
+		if len(problems) > 0 {
+			return fmt.Errorf("label %q: %s", f.Key, problems[0])
+		}
+	}
+	return nil
+}
+
+// needKey tells needs apart. Files may hold several objects of one name.
+type needKey struct {
+	from, to endKey
+	port     reach.Port
+	use      Use
+}
+
+type endKey struct {
+	kind EndKind
+	pods place
+	at   netip.Prefix
+}
+
+func (e End) key() endKey {
+	k := endKey{kind: e.Kind, at: e.Range}
+	if e.Kind == Pods {
+		k.pods = placeOf(e.Pods)
+	}
+	return k
 }
 
 // add adds a need, or evidence to one that is there.
@@ -211,10 +257,11 @@ func (d *declaring) add(n Need) {
 	if n.From.onHost() && n.To.onHost() {
 		return // nodes among themselves
 	}
-	key := strings.Join([]string{n.From.String(), n.To.String(), n.Port.String(), string(n.Use)}, "\x00")
+	key := needKey{n.From.key(), n.To.key(), n.Port, n.Use}
 	have := d.needs[key]
 	if have == nil {
 		d.needs[key] = &n
+		d.out.Needs = append(d.out.Needs, &n)
 		return
 	}
 	have.Likely = have.Likely && n.Likely

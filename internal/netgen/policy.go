@@ -296,8 +296,9 @@ var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?$`)
 // nameFor names the policy of a group, as no other policy of its namespace is.
 func nameFor(grp *group, taken map[string]bool) string {
 	first := grp.pods[0].Object
-	base := "allow-" + first.Name
-	if !dnsName.MatchString(first.Name) {
+	name := strings.TrimRight(first.Name, "-.") // what comes before a generated one
+	base := "allow-" + name
+	if !dnsName.MatchString(name) {
 		base = "allow-" + strings.ToLower(first.Kind)
 	}
 	return unique(base, taken)

@@ -153,10 +153,8 @@ func (d *declaring) names(namespace string) {
 			d.look(t, End{Kind: Anywhere}, 53, why)
 			continue
 		case policy != "None":
-			for to, ports := range servers {
-				for _, p := range ports {
-					d.add(Need{From: End{Pods: t}, To: End{Pods: to}, Port: p, Use: DNS, Evidence: why})
-				}
+			for _, s := range servers {
+				d.add(Need{From: End{Pods: t}, To: End{Pods: s.pods}, Port: s.port, Use: DNS, Evidence: why})
 			}
 			if cached {
 				d.look(t, End{Kind: Address, Range: nodeCache}, 53, why)
@@ -176,14 +174,20 @@ func (d *declaring) look(t *cluster.PodTemplate, to End, port uint16, why []Evid
 	}
 }
 
+// server is a port of pods.
+type server struct {
+	pods *cluster.PodTemplate
+	port reach.Port
+}
+
 // nameServers returns the pods of the name service with their ports. Where they
 // were not read, as in files, they are what every cluster has: pods with the
 // label k8s-app: kube-dns.
-func (d *declaring) nameServers(namespace string) map[*cluster.PodTemplate][]reach.Port {
-	out := map[*cluster.PodTemplate][]reach.Port{}
+func (d *declaring) nameServers(namespace string) []server {
+	var out []server
 	add := func(t *cluster.PodTemplate, p reach.Port) {
-		if !slices.Contains(out[t], p) {
-			out[t] = append(out[t], p)
+		if s := (server{t, p}); !slices.Contains(out, s) {
+			out = append(out, s)
 		}
 	}
 	for _, t := range d.pods {
@@ -203,13 +207,13 @@ func (d *declaring) nameServers(namespace string) map[*cluster.PodTemplate][]rea
 				}
 			}
 		}
-		if serves && len(out[t]) == 0 {
+		if serves && !slices.ContainsFunc(out, func(s server) bool { return s.pods == t }) {
 			add(t, reach.Port{Protocol: reach.UDP, Number: 53})
 			add(t, reach.Port{Protocol: reach.TCP, Number: 53})
 		}
 	}
 	if len(out) == 0 {
-		t := standIn(namespace, "kube-dns", map[string]string{"k8s-app": "kube-dns"})
+		t := d.standIn(namespace, "kube-dns", map[string]string{"k8s-app": "kube-dns"})
 		add(t, reach.Port{Protocol: reach.UDP, Number: 53})
 		add(t, reach.Port{Protocol: reach.TCP, Number: 53})
 		d.note("the name service was not read: it is taken to be the pods with k8s-app=kube-dns in namespace %s, on port 53", namespace)
@@ -219,7 +223,7 @@ func (d *declaring) nameServers(namespace string) map[*cluster.PodTemplate][]rea
 
 // standIn makes a template of pods that were not read, and are known by their
 // labels all the same.
-func standIn(namespace, name string, labels map[string]string) *cluster.PodTemplate {
+func (d *declaring) standIn(namespace, name string, labels map[string]string) *cluster.PodTemplate {
 	set := map[string]any{}
 	for k, v := range labels {
 		set[k] = v
@@ -229,7 +233,9 @@ func standIn(namespace, name string, labels map[string]string) *cluster.PodTempl
 		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": set},
 		"spec":     map[string]any{"containers": []any{map[string]any{"name": name}}},
 	}))
-	return &cluster.PodTemplates(o)[0]
+	t := &cluster.PodTemplates(o)[0]
+	d.out.standIns = append(d.out.standIns, t)
+	return t
 }
 
 // extensions adds the calls of the API server to webhooks and aggregated APIs.
