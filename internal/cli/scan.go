@@ -139,6 +139,7 @@ and in the environment as SEAWALL_FAIL_ON and so on.`,
 			}
 			defer open.close()
 			o.WorkloadImages, o.PullSecrets, o.Probe = images.images, images.pull, probe
+			o.Paths = !noPaths
 			saveMemory(env, targets)
 			result, err := scan.Run(cmd.Context(), *o)
 			if err != nil {
