@@ -9,7 +9,7 @@ import (
 // Reading ahead takes this much memory for each stage of a stream.
 const (
 	aheadBuffers = 4
-	aheadSize    = 256 << 10
+	aheadSize    = 96 << 10
 )
 
 // ahead reads from another goroutine, so that reading, unpacking and using a

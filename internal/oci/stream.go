@@ -25,7 +25,7 @@ const maxWindow = 128 << 20
 
 // Stream is the uncompressed tar of a layer. Read returns io.EOF only after all
 // stored bytes and all uncompressed bytes were checked against their digests.
-// It takes some 2 MiB of memory, and up to 128 MiB more for zstd layers that ask
+// It takes some 1 MiB of memory, and up to 128 MiB more for zstd layers that ask
 // for it.
 type Stream struct {
 	raw      io.ReadCloser

@@ -69,7 +69,7 @@ func Stream(r io.Reader, size int64, path string, facts *inventory.Facts) error 
 // Reader reads many files one after the other, and takes less memory for it. The
 // zero value is ready.
 type Reader struct {
-	body []byte // of a file that is held as it is; no facts hold on to it
+	body []byte // of a file that is held as it is, or ranges of one; no facts hold on to it
 	work []byte // the bytes at hand of others
 }
 
@@ -105,6 +105,9 @@ func (s *Reader) pieces(r io.Reader, size uint64, path string, facts *inventory.
 	if s.work == nil {
 		s.work = make([]byte, lap+chunk)
 	}
+	if cap(s.body) < keepHead {
+		s.body = make([]byte, keepHead)
+	}
 	err = c.read(io.MultiReader(bytes.NewReader(first), r), size, s.work)
 	tell(h, c.view(size), c.marks, path, facts)
 	return err
@@ -119,6 +122,7 @@ type collector struct {
 	snippets []span
 	isGo     bool
 	lacks    string
+	free     []byte // serves for ranges that fit in
 }
 
 // kept is a range of the file of which data have come so far.
@@ -191,7 +195,7 @@ func (c *collector) read(r io.Reader, size uint64, buf []byte) error {
 		n, err := io.ReadFull(r, buf[carried:carried+int(min(chunk, min(c.last(), size)-next))])
 		work := buf[:carried+n]
 		for _, k := range c.kept {
-			k.add(next, work[carried:], size)
+			c.add(k, next, work[carried:], size)
 		}
 		base := next - uint64(carried)
 		next += uint64(len(work[carried:]))
@@ -205,14 +209,19 @@ func (c *collector) read(r io.Reader, size uint64, buf []byte) error {
 }
 
 // add takes the part of a chunk that belongs to a range of a file of some size.
-func (k *kept) add(off uint64, b []byte, size uint64) {
+func (c *collector) add(k *kept, off uint64, b []byte, size uint64) {
 	next := k.off + uint64(len(k.data))
 	end := min(k.end, off+uint64(len(b)))
 	if next < off || next >= end {
 		return
 	}
 	if k.data == nil {
-		k.data = make([]byte, 0, min(k.end, size)-k.off)
+		n := min(k.end, size) - k.off
+		if n <= uint64(len(c.free)) {
+			k.data, c.free = c.free[:0:n], c.free[n:]
+		} else {
+			k.data = make([]byte, 0, n)
+		}
 	}
 	k.data = append(k.data, b[next-off:end-off]...)
 }
@@ -269,7 +278,7 @@ func cut(e extent, work []byte, base uint64, carried int, done bool) (window, bo
 // grab keeps a range that starts within the bytes at hand.
 func (c *collector) grab(at, n uint64, work []byte, base uint64) {
 	k := &kept{extent: extent{at, at + n}}
-	k.add(at, work[at-base:], at+n)
+	c.add(k, at, work[at-base:], at+n)
 	c.kept = append(c.kept, k)
 }
 
