@@ -67,9 +67,12 @@ func (q *questionFlags) readRBAC(ctx context.Context, env *Env, concerns func(se
 			continue // a cluster that could not be reached, which a hole says
 		}
 		r.clusters = append(r.clusters, s)
-		if !isCluster(s) && !slices.Contains(r.notes, fromFiles) {
-			r.notes = append(r.notes, fromFiles)
+		if !isCluster(s) {
+			r.note(fromFiles)
 		}
+	}
+	if len(r.clusters) == 0 {
+		return nil, fmt.Errorf("nothing could be read of %s: %s", strings.Join(q.targets, ", "), holeText(read.Coverage.Incomplete[0]))
 	}
 	if !q.quiet {
 		for _, w := range read.Warnings {
@@ -77,6 +80,13 @@ func (q *questionFlags) readRBAC(ctx context.Context, env *Env, concerns func(se
 		}
 	}
 	return r, nil
+}
+
+// note adds what is to be said of the answer, once.
+func (r *rbacReading) note(text string) {
+	if text != "" && !slices.Contains(r.notes, text) {
+		r.notes = append(r.notes, text)
+	}
 }
 
 // isCluster says that a snapshot is of a cluster and not of files.
@@ -111,12 +121,19 @@ func (r *rbacReading) remarks(w *strings.Builder) {
 		fmt.Fprintln(w, "at least this: not all could be read")
 	}
 	for _, hole := range r.holes {
-		place := hole.Location.File
-		if place != "" && hole.Location.Line > 0 {
-			place = fmt.Sprintf("%s:%d", place, hole.Location.Line)
-		}
-		fmt.Fprintf(w, "  %s\n", strings.TrimPrefix(place+": "+hole.Reason, ": "))
+		fmt.Fprintf(w, "  %s\n", holeText(hole))
 	}
+}
+
+// holeText says for people what could not be read, and where.
+func holeText(hole seawall.Incomplete) string {
+	switch at := hole.Location; {
+	case at.File != "" && at.Line > 0:
+		return fmt.Sprintf("%s:%d: %s", at.File, at.Line, hole.Reason)
+	case at.File != "":
+		return at.File + ": " + hole.Reason
+	}
+	return hole.Reason
 }
 
 // rbacHead is what the JSON of every answer begins with.
@@ -197,9 +214,16 @@ func grantOf(g rbac.Grant) rbacGrant {
 	return out
 }
 
-// same says that two grants are of bindings and roles of the same names.
-func (g rbacGrant) same(other rbacGrant) bool {
-	return g.Binding == other.Binding && g.Role == other.Role && g.Rule == other.Rule
+// grantKey is equal for grants of bindings and roles of the same names: files
+// may hold one binding several times.
+type grantKey struct {
+	binding, role rbacObject
+	rule          *rbac.Rule
+	subject       rbac.Subject
+}
+
+func (g rbacGrant) key(subject rbac.Subject) grantKey {
+	return grantKey{g.Binding, g.Role, g.Rule, subject}
 }
 
 // roleText names the role of a grant, and the one that its rule comes from.

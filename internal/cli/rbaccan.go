@@ -107,23 +107,25 @@ func can(read *rbacReading, subject rbac.Subject, asGroups []string, gains bool)
 				in.Gains = append(in.Gains, canGain(g))
 			}
 		} else {
-			for _, p := range m.Permissions(s, id) {
-				in.add(canPermission{grantOf(p.Grant), p.Subject, p.Idle})
-			}
+			in.Permissions = permissions(m.Permissions(s, id))
 		}
-		if n := unknownSubject(s, m, subject); n != "" && !slices.Contains(read.notes, n) {
-			read.notes = append(read.notes, n)
-		}
+		read.note(unknownSubject(s, m, subject))
 		a.Clusters = append(a.Clusters, in)
 	}
 	return a
 }
 
-// add adds a permission once: files may hold one binding several times.
-func (c *canIn) add(p canPermission) {
-	if !slices.ContainsFunc(c.Permissions, func(have canPermission) bool { return have.same(p.rbacGrant) }) {
-		c.Permissions = append(c.Permissions, p)
+func permissions(all []rbac.Permission) []canPermission {
+	seen := map[grantKey]bool{}
+	var out []canPermission
+	for _, p := range all {
+		grant := grantOf(p.Grant)
+		if k := grant.key(p.Subject); !seen[k] {
+			seen[k] = true
+			out = append(out, canPermission{grant, p.Subject, p.Idle})
+		}
 	}
+	return out
 }
 
 // unknownSubject says that the subject may be a slip of the user.

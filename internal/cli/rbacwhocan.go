@@ -104,17 +104,18 @@ func whoCan(read *rbacReading, verb, what, name, namespace string, anywhere bool
 			return nil, err //nolint:wrapcheck // it says what to type
 		}
 		for _, n := range q.Notes {
-			if !slices.Contains(read.notes, n) {
-				read.notes = append(read.notes, n)
-			}
+			read.note(n)
+		}
+		if s.Whole && q.Namespace != "" && s.Get("", "Namespace", "", q.Namespace) == nil {
+			read.note(fmt.Sprintf("namespace %s does not exist: this is who could if it did", q.Namespace))
 		}
 		a.Question = whoCanQuestion{
 			Verb: q.Verb, Group: q.Group, Resource: q.Attributes.Resource, Subresource: q.Subresource,
-			Name: q.Name, Namespace: q.Attributes.Namespace, AllNamespaces: anywhere, Path: q.Path, text: q.String(),
+			Name: q.Name, Namespace: q.Namespace, AllNamespaces: anywhere, Path: q.Path, text: q.String(),
 		}
 		if anywhere {
 			a.Question.text += ", in any namespace"
-		} else if q.Attributes.Namespace == "" && q.Namespaced() {
+		} else if q.Namespace == "" && q.Namespaced() {
 			a.Question.text += " in the whole cluster"
 		}
 		a.Clusters = append(a.Clusters, whoCanOf(s, q, anywhere))
@@ -126,7 +127,7 @@ func whoCanOf(s *cluster.Snapshot, q *rbac.Question, anywhere bool) whoCanIn {
 	m := rbac.Of(s)
 	out := whoCanIn{rbacSource: sourceOf(s), Subjects: bySubject(m.WhoCan(q.Attributes))}
 	reached := out.Subjects
-	if q.Attributes.Namespace == "" && q.Namespaced() {
+	if q.Namespace == "" && q.Namespaced() {
 		reached = bySubject(m.WhoCanAnywhere(q.Attributes))
 		if anywhere {
 			out.Subjects = reached
@@ -145,6 +146,7 @@ func whoCanOf(s *cluster.Snapshot, q *rbac.Question, anywhere bool) whoCanIn {
 // bySubject gathers grants by whom they are to, sorted.
 func bySubject(grants []rbac.Grant) []whoCanSubject {
 	at := map[rbac.Subject]int{}
+	seen := map[grantKey]bool{}
 	out := []whoCanSubject{}
 	for _, g := range grants {
 		i, known := at[g.Subject]
@@ -153,9 +155,9 @@ func bySubject(grants []rbac.Grant) []whoCanSubject {
 			at[g.Subject] = i
 			out = append(out, whoCanSubject{Subject: g.Subject})
 		}
-		// Files may hold one binding several times.
 		grant := grantOf(g)
-		if !slices.ContainsFunc(out[i].Grants, grant.same) {
+		if k := grant.key(g.Subject); !seen[k] {
+			seen[k] = true
 			out[i].Grants = append(out[i].Grants, grant)
 		}
 	}

@@ -53,16 +53,18 @@ func (m *Model) Gains(s *cluster.Snapshot, id Identity, own Subject) []Gain {
 	if own.Kind == GroupKind {
 		self = Identity{Groups: []string{own.Name}}
 	}
+	mine := m.effective(s, self, "")
 	var out []Gain
 	for _, group := range id.Groups {
 		if slices.Contains(self.Groups, group) {
 			continue
 		}
 		member := Identity{Groups: []string{group}}
+		everywhere := m.effective(s, member, "")
 		for _, namespace := range m.places(member) {
-			have := m.effective(s, self, "")
+			have := mine
 			if namespace != "" {
-				have = slices.Concat(have, m.effective(s, self, namespace), m.effective(s, member, ""))
+				have = slices.Concat(mine, everywhere, m.effective(s, self, namespace))
 			}
 			if rules := Beyond(have, m.effective(s, member, namespace)); len(rules) > 0 {
 				out = append(out, Gain{group, namespace, rules})

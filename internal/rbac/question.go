@@ -70,7 +70,7 @@ func Ask(s *cluster.Snapshot, verb, what, name, namespace string) (*Question, er
 }
 
 func (q *Question) ofPath(path string) error {
-	if q.Name != "" || q.Attributes.Namespace != "" {
+	if q.Name != "" || q.Namespace != "" {
 		return fmt.Errorf("%s is a path, which has no name and no namespace: leave them out", path)
 	}
 	q.Path = path
@@ -119,7 +119,7 @@ func (q *Question) check() error {
 		q.note("a request to %s carries no name: rules that are restricted to names do not allow it", q.Verb)
 		q.Name = ""
 	}
-	namespace := &q.Attributes.Namespace
+	namespace := &q.Namespace
 	switch {
 	case q.isNamespace() && q.Name != "":
 		if *namespace != "" && *namespace != q.Name {
@@ -150,8 +150,8 @@ func (q *Question) String() string {
 	if q.Name != "" {
 		fmt.Fprintf(&b, " %q", q.Name)
 	}
-	if q.Attributes.Namespace != "" && !q.isNamespace() {
-		b.WriteString(" in namespace " + q.Attributes.Namespace)
+	if q.Namespace != "" && !q.isNamespace() {
+		b.WriteString(" in namespace " + q.Namespace)
 	}
 	return b.String()
 }

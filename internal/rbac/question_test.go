@@ -173,7 +173,7 @@ func FuzzAsk(f *testing.F) {
 				again += "/" + q.Subresource
 			}
 		}
-		in := q.Attributes.Namespace
+		in := q.Namespace
 		if q.isNamespace() {
 			in = ""
 		}

@@ -18,8 +18,8 @@ const few = 3
 // to subjects that have the ClusterRole in the whole cluster.
 func (r *review) duplicates() {
 	type grant struct {
-		where, kind, name string
-		who               principal
+		role string // a ClusterRole
+		who  principal
 	}
 	everywhere := map[grant]*Binding{}
 	same := map[string][]*Binding{}
@@ -35,7 +35,7 @@ func (r *review) duplicates() {
 		same[key] = append(same[key], b)
 		for _, s := range b.Subjects {
 			if who, ok := s.key(); ok && b.Cluster() {
-				everywhere[grant{kind: b.RoleKind, name: b.RoleName, who: who}] = b
+				everywhere[grant{b.RoleName, who}] = b
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func (r *review) duplicates() {
 		var by *Binding
 		all := !slices.ContainsFunc(b.Subjects, func(s Subject) bool {
 			who, ok := s.key()
-			by = everywhere[grant{kind: b.RoleKind, name: b.RoleName, who: who}]
+			by = everywhere[grant{b.RoleName, who}]
 			return !ok || by == nil
 		})
 		if all {
