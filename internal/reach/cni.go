@@ -17,9 +17,10 @@ type CNI struct {
 	Name string
 	// From says what shows that the cluster has it.
 	From string
-	// Enforces says whether NetworkPolicies have any effect, and EnforcesAdmin
-	// whether those of the cluster's administrator have.
-	Enforces, EnforcesAdmin Answer
+	// Enforces says whether NetworkPolicies have any effect, EnforcesAdmin whether
+	// AdminNetworkPolicy and BaselineAdminNetworkPolicy have, and EnforcesCluster
+	// whether ClusterNetworkPolicy has.
+	Enforces, EnforcesAdmin, EnforcesCluster Answer
 	// MatchesPods and MatchesNodes say whether an ipBlock matches the addresses of
 	// pods, and of nodes.
 	MatchesPods, MatchesNodes Answer
@@ -33,32 +34,33 @@ type CNI struct {
 }
 
 func unknownCNI() CNI {
-	return CNI{Enforces: Allowed, EnforcesAdmin: Allowed, MatchesPods: Depends, MatchesNodes: Depends, HostPods: Depends}
+	return CNI{Enforces: Allowed, EnforcesAdmin: Allowed, EnforcesCluster: Allowed, MatchesPods: Depends, MatchesNodes: Depends, HostPods: Depends}
 }
 
 // plugins are the network plugins whose ways are known. That ipBlocks match pods
 // is documented for Calico (projectcalico/calico#6634), that they do not for
 // Cilium (cilium#9209, policyCIDRMatchMode) and Terway (terway#904); plugins
 // that match addresses alone cannot but match both. Policies of the
-// administrator: Calico has them from 3.29 on (AdminNetworkPolicy) and from 3.32
-// on (ClusterNetworkPolicy), Cilium from 1.20 on behind a flag.
+// administrator, as of 2026: Calico has AdminNetworkPolicy from 3.29 to 3.31 and
+// ClusterNetworkPolicy from 3.32 on, Cilium the latter from 1.20 on behind a flag,
+// Kube-OVN on trial; Antrea, Kube-OVN and OVN-Kubernetes have the former.
 func plugins() []CNI {
 	return []CNI{
-		{Name: "antrea", Enforces: Allowed, EnforcesAdmin: Depends, MatchesPods: Allowed, MatchesNodes: Allowed, group: "crd.antrea.io"},
+		{Name: "antrea", Enforces: Allowed, EnforcesAdmin: Allowed, EnforcesCluster: Depends, MatchesPods: Allowed, MatchesNodes: Allowed, group: "crd.antrea.io"},
 		{
-			Name: "aws", Enforces: Allowed, EnforcesAdmin: Depends, MatchesPods: Allowed, MatchesNodes: Allowed,
+			Name: "aws", Enforces: Allowed, EnforcesAdmin: Depends, EnforcesCluster: Depends, MatchesPods: Allowed, MatchesNodes: Allowed,
 			Note: "the AWS VPC CNI lets new pods connect freely for a second or two, unless it runs in strict mode",
 		},
 		{Name: "azure-npm", Enforces: Allowed, MatchesPods: Allowed, MatchesNodes: Allowed},
-		{Name: "calico", Enforces: Allowed, EnforcesAdmin: Depends, MatchesPods: Allowed, MatchesNodes: Allowed, group: "projectcalico.org"},
-		{Name: "cilium", Enforces: Allowed, EnforcesAdmin: Depends, group: "cilium.io"},
+		{Name: "calico", Enforces: Allowed, EnforcesAdmin: Depends, EnforcesCluster: Depends, MatchesPods: Allowed, MatchesNodes: Allowed, group: "projectcalico.org"},
+		{Name: "cilium", Enforces: Allowed, EnforcesCluster: Depends, group: "cilium.io"},
 		{Name: "flannel"},
 		{Name: "kindnet", Note: "kindnet enforces policies from the images of August 2024 on (kind v0.24)"},
-		{Name: "kube-network-policies", Enforces: Allowed, EnforcesAdmin: Allowed, MatchesPods: Allowed, MatchesNodes: Allowed},
-		{Name: "kube-ovn", Enforces: Allowed, EnforcesAdmin: Depends, MatchesPods: Allowed, MatchesNodes: Allowed},
+		{Name: "kube-network-policies", Enforces: Allowed, EnforcesAdmin: Depends, EnforcesCluster: Allowed, MatchesPods: Allowed, MatchesNodes: Allowed},
+		{Name: "kube-ovn", Enforces: Allowed, EnforcesAdmin: Allowed, EnforcesCluster: Depends, MatchesPods: Allowed, MatchesNodes: Allowed},
 		{Name: "kube-router", Enforces: Allowed, MatchesPods: Allowed, MatchesNodes: Allowed},
 		{Name: "none"},
-		{Name: "ovn-kubernetes", Enforces: Allowed, EnforcesAdmin: Depends, MatchesPods: Allowed, MatchesNodes: Allowed},
+		{Name: "ovn-kubernetes", Enforces: Allowed, EnforcesAdmin: Allowed, EnforcesCluster: Depends, MatchesPods: Allowed, MatchesNodes: Allowed},
 		{Name: "terway", Enforces: Allowed},
 		{Name: "weave", Enforces: Allowed, MatchesPods: Allowed, MatchesNodes: Allowed},
 	}
@@ -120,11 +122,11 @@ func refine(c *CNI, s *cluster.Snapshot, o *cluster.Object) {
 	containers := o.Root.At("spec", "template", "spec", "containers").List()
 	switch c.Name {
 	case "aws":
-		c.Enforces, c.EnforcesAdmin = Denied, Denied
+		c.Enforces, c.EnforcesAdmin, c.EnforcesCluster = Denied, Denied, Denied
 		for _, container := range containers {
 			for _, arg := range container.Get("args").List() {
 				if arg.Str() == "--enable-network-policy=true" {
-					c.Enforces, c.EnforcesAdmin = Allowed, Depends
+					c.Enforces, c.EnforcesAdmin, c.EnforcesCluster = Allowed, Depends, Depends
 				}
 			}
 		}

@@ -78,38 +78,36 @@ func (x *explanation) doubt(a applied, r *rule) string {
 	return out
 }
 
-// ineffective says of policies that the plugin does not enforce them. It returns
-// true where none of them has any effect.
-func (x *explanation) ineffective(list []applied, tier netpol.Tier) bool {
-	enforced := x.m.enforces(x.profile, tier)
-	if enforced == Allowed || len(list) == 0 {
-		return false
-	}
+// effective returns the policies that may have an effect, and says of the others
+// that they have none. One that surely has is not spoken of.
+func (x *explanation) effective(list []applied) []applied {
+	var out []applied
 	for _, a := range list {
+		admin, enforced := a.Tier() != netpol.NetworkTier, x.m.enforces(x.profile, a)
 		switch {
+		case enforced == Allowed:
 		case x.m.cni.Enforces == Denied:
 			x.say(a.Policy, a.Path, "is present, not enforced: %s enforces no policies", x.m.cni.Name)
-		case tier != netpol.NetworkTier && enforced == Denied:
+		case admin && enforced == Denied:
 			x.say(a.Policy, a.Path, "is present, not enforced: %s knows no %s", x.m.cni.Name, a.Object.Kind)
-		case tier != netpol.NetworkTier:
+		case admin:
 			x.say(a.Policy, a.Path, "is enforced by some versions of %s only", x.m.cni.Name)
 		case enforced == Denied:
 			x.say(a.Policy, a.Path, "is present, not enforced: the pods are on the host's network")
 		default:
 			x.say(a.Policy, a.Path, "may be without effect: the pods are on the host's network, which the API leaves to the network plugin")
 		}
+		if enforced != Denied {
+			out = append(out, a)
+		}
 	}
-	return enforced == Denied
+	return out
 }
 
 // admin explains a tier of the administrator. It returns true where the tier
 // decides for sure.
 func (x *explanation) admin(tier netpol.Tier) bool {
-	list := x.profile.tiers[tier]
-	if x.ineffective(list, tier) {
-		return false
-	}
-	sure := x.m.enforces(x.profile, tier) == Allowed
+	list := x.effective(x.profile.tiers[tier])
 	for i, a := range list {
 		if len(a.Faults()) > 0 {
 			x.faults(a)
@@ -118,7 +116,7 @@ func (x *explanation) admin(tier netpol.Tier) bool {
 		shared := slices.ContainsFunc(list, func(o applied) bool { return o.policy != a.policy && o.Priority() == a.Priority() && x.hits(o) })
 		r := x.rulesOf(a, tier, shared)
 		last := !slices.ContainsFunc(list[i+1:], func(o applied) bool { return o.Priority() == a.Priority() })
-		if r != nil && a.answer == Allowed && sure && (!shared || last) {
+		if r != nil && a.answer.and(x.m.enforces(x.profile, a)) == Allowed && (!shared || last) {
 			return r.Action != netpol.Pass
 		}
 	}
@@ -155,10 +153,7 @@ func (x *explanation) hits(a applied) bool {
 
 // network explains the NetworkPolicies. It returns true where they decide.
 func (x *explanation) network() bool {
-	list := x.profile.tiers[netpol.NetworkTier]
-	if x.ineffective(list, netpol.NetworkTier) {
-		return false
-	}
+	list := x.effective(x.profile.tiers[netpol.NetworkTier])
 	isolated, allowed, doubtful := Denied, false, false
 	matches := func(a applied, each func(*rule, Answer)) {
 		for _, r := range a.rules[x.profile.direction] {
@@ -168,7 +163,7 @@ func (x *explanation) network() bool {
 		}
 	}
 	for _, a := range list {
-		isolated = isolated.or(a.answer)
+		isolated = isolated.or(a.answer.and(x.m.enforces(x.profile, a)))
 		matches(a, func(r *rule, on Answer) {
 			if on == Allowed {
 				x.say(a.Policy, r.Path, "allows it by %s", r.Path)
@@ -196,5 +191,5 @@ func (x *explanation) network() bool {
 			x.say(a.Policy, a.Path, "isolates the pods, and none of its rules allows this")
 		}
 	}
-	return isolated == Allowed && x.m.enforces(x.profile, netpol.NetworkTier) == Allowed
+	return isolated == Allowed
 }

@@ -175,6 +175,9 @@ func TestConnect(t *testing.T) {
 		{"ports by name in any protocol", cnp("a", "{tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{destinationNamedPort: http}]}]}"), "", "ops/mon", "shop/web", 8080, denied},
 		{"nodes", cnp("a", "{tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{nodes: {matchLabels: {zone: a}}}]}]}"), "", "ops/mon", "node", 22, denied},
 		{"administrator, Calico", cnp("a", "{tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}"), "calico", "ops/mon", "shop/web", 80, depends},
+		{"AdminNetworkPolicy, OVN-Kubernetes", anp("AdminNetworkPolicy", "a", "{priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}"), "ovn-kubernetes", "ops/mon", "shop/web", 80, denied},
+		{"AdminNetworkPolicy, Cilium", anp("AdminNetworkPolicy", "a", "{priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}"), "cilium", "ops/mon", "shop/web", 80, allowed},
+		{"administrator, kube-network-policies", cnp("a", "{tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}"), "kube-network-policies", "ops/mon", "shop/web", 80, denied},
 
 		{"not enforced", deny, "flannel", "ops/mon", "shop/web", 80, allowed},
 		{"Cilium's own", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{}]}", "", "ops/mon", "shop/web", 80, unknown},

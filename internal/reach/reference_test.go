@@ -656,7 +656,7 @@ func TestReference(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plugin.EnforcesAdmin = reach.Allowed // what the plugins really do is not the question
+			plugin.EnforcesAdmin, plugin.EnforcesCluster = reach.Allowed, reach.Allowed // what the plugins really do is not the question
 			asked, open, needless := 0, 0, 0
 			for seed := range clusters {
 				r := source{rand.New(rand.NewPCG(uint64(seed), 7))}
@@ -715,6 +715,7 @@ func TestForgetting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		plugin.EnforcesAdmin = reach.Allowed
 		full, part := snapshot(t, true, c.manifests(t)), snapshot(t, false, c.manifests(t, "n1", "n2"))
 		before, after := reach.With(full, plugin), reach.With(part, plugin)
 		_, peers := c.ends(t, full)

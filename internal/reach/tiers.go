@@ -150,7 +150,7 @@ func (m *Model) matches(r *rule, q question) *Ports {
 func (m *Model) judgeNetwork(p *profile, q question, next *Ports) *Ports {
 	isolated, allowed := Denied, everyPort(Denied)
 	for _, a := range p.tiers[netpol.NetworkTier] {
-		isolated = isolated.or(a.answer)
+		isolated = isolated.or(a.answer.and(m.enforces(p, a)))
 		if len(a.Faults()) > 0 {
 			allowed = allowed.or(everyPort(Unknown))
 			continue
@@ -159,14 +159,15 @@ func (m *Model) judgeNetwork(p *profile, q question, next *Ports) *Ports {
 			allowed = allowed.or(m.matches(r, q).weaken(a.answer))
 		}
 	}
-	isolated = isolated.and(m.enforces(p, netpol.NetworkTier))
 	return combine([]*Ports{allowed, next}, func(at []Answer) Answer { return isolated.either(at[0], at[1]) })
 }
 
-// enforces says whether the policies of a tier have any effect on a pod.
-func (m *Model) enforces(p *profile, tier netpol.Tier) Answer {
+// enforces says whether a policy has any effect on the pods of a profile.
+func (m *Model) enforces(p *profile, a applied) Answer {
 	switch {
-	case tier != netpol.NetworkTier:
+	case a.Object.Kind == "ClusterNetworkPolicy":
+		return m.cni.EnforcesCluster
+	case a.Tier() != netpol.NetworkTier:
 		return m.cni.EnforcesAdmin
 	case p.host:
 		return m.cni.Enforces.and(m.cni.HostPods)
@@ -187,8 +188,7 @@ func (m *Model) judgeTier(p *profile, tier netpol.Tier, q question, next *Ports)
 		out = m.judgeEqual(p, list[start:end], q, out, next)
 		end = start
 	}
-	enforced := m.enforces(p, tier)
-	return combine([]*Ports{out, next}, func(at []Answer) Answer { return enforced.either(at[0], at[1]) })
+	return out
 }
 
 // judgeEqual asks policies of equal priority. Where several of them match, any
@@ -221,7 +221,11 @@ func (m *Model) judgeEqual(p *profile, list []applied, q question, rest, next *P
 // judgeAdmin asks one policy of the administrator. matched are the ports on
 // which one of its rules matches.
 func (m *Model) judgeAdmin(p *profile, a applied, q question, rest, next *Ports) (out, matched *Ports) {
-	if len(a.Faults()) > 0 {
+	holds := a.answer.and(m.enforces(p, a))
+	switch {
+	case holds == Denied:
+		return rest, everyPort(Denied)
+	case len(a.Faults()) > 0:
 		return everyPort(Unknown), everyPort(Unknown)
 	}
 	out, matched = rest, everyPort(Denied)
@@ -237,6 +241,6 @@ func (m *Model) judgeAdmin(p *profile, a applied, q question, rest, next *Ports)
 		}
 		matched = matched.or(on)
 	}
-	out = combine([]*Ports{out, rest}, func(at []Answer) Answer { return a.answer.either(at[0], at[1]) })
-	return out, matched.weaken(a.answer)
+	out = combine([]*Ports{out, rest}, func(at []Answer) Answer { return holds.either(at[0], at[1]) })
+	return out, matched.weaken(holds)
 }
