@@ -191,30 +191,35 @@ func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answer
 		from, ports string
 		to          []string
 	}
-	var lines []*line
-	at := map[[2]string]*line{}
-	var ports []reach.Range
+	ports := map[[3]string][]reach.Range{}
+	var pairs [][3]string // from, to and answers, in order
+	ends := map[[3]string]*netgen.Change{}
 	for i := range changes {
 		x := &changes[i]
 		if !want(x) {
 			continue
 		}
-		ports = append(ports, reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
-		if i+1 < len(changes) && sameEnds(x, &changes[i+1]) && want(&changes[i+1]) {
-			continue
-		}
-		from, text := shortNames(x.From), rangeList(ports)
+		key := [3]string{strings.Join(x.From, ", "), strings.Join(x.To, ", ")}
 		if answers {
-			text += fmt.Sprintf(" (%s -> %s)", x.Before, x.After)
+			key[2] = fmt.Sprintf(" (%s -> %s)", x.Before, x.After)
 		}
-		ports = nil
-		l := at[[2]string{from, text}]
+		if ports[key] == nil {
+			pairs = append(pairs, key)
+			ends[key] = x
+		}
+		ports[key] = append(ports[key], reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
+	}
+	var lines []*line
+	at := map[[2]string]*line{}
+	for _, pair := range pairs {
+		text := mostPorts(ports[pair]) + pair[2]
+		l := at[[2]string{pair[0], text}]
 		if l == nil {
-			l = &line{from: from, ports: text}
-			at[[2]string{from, text}] = l
+			l = &line{from: shortNames(ends[pair].From), ports: text}
+			at[[2]string{pair[0], text}] = l
 			lines = append(lines, l)
 		}
-		l.to = append(l.to, x.To...)
+		l.to = append(l.to, ends[pair].To...)
 	}
 	var out []string
 	for _, l := range lines {
@@ -223,6 +228,26 @@ func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answer
 	return out
 }
 
-func sameEnds(a, b *netgen.Change) bool {
-	return a.Before == b.Before && a.After == b.After && shortNames(a.From) == shortNames(b.From) && shortNames(a.To) == shortNames(b.To)
+// mostPorts lists ports, or those that are missing where these are fewer.
+func mostPorts(list []reach.Range) string {
+	var missing []reach.Range
+	for _, p := range [...]reach.Protocol{reach.TCP, reach.UDP, reach.SCTP} {
+		next := 1
+		for _, r := range list {
+			if r.Protocol != p {
+				continue
+			}
+			if int(r.First) > next {
+				missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: r.First - 1}) //nolint:gosec // a port
+			}
+			next = int(r.Last) + 1
+		}
+		if next <= 65535 {
+			missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: 65535}) //nolint:gosec // a port
+		}
+	}
+	if len(missing) > 0 && len(missing) < len(list) {
+		return "all but " + rangeList(missing)
+	}
+	return rangeList(list)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
@@ -144,7 +145,7 @@ func expand(s string, vars map[string]string) string {
 	return out[:min(len(out), maxText)]
 }
 
-var reference = regexp.MustCompile(`(?:\b([a-zA-Z][a-zA-Z0-9+-]*)://)?(?:[^\s/@,;'"<>()]+@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)\.?(?::([0-9]{1,5})\b)?`)
+var reference = regexp.MustCompile(`(?:\b([a-zA-Z][a-zA-Z0-9+-]*)://)?(?:[^/@]+@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)\.?(?::([0-9]{1,5})\b)?`)
 
 // schemes are those of connections, with the port that goes without saying.
 var schemes = map[string]uint16{
@@ -172,6 +173,7 @@ func hasWord(name string, words []string) bool {
 
 // named is a host that a setting names.
 type named struct {
+	text         string
 	scheme, host string
 	port         uint16 // 0 where none is said
 	udp          bool
@@ -190,29 +192,48 @@ func (d *declaring) read(t *cluster.PodTemplate, s *setting) {
 		if s.file && (strings.HasPrefix(strings.TrimSpace(line), "#") || strings.HasPrefix(strings.TrimSpace(line), "//")) {
 			continue
 		}
-		for _, at := range reference.FindAllStringSubmatchIndex(line, -1) {
-			group := func(i int) string {
-				if at[2*i] < 0 {
-					return ""
+		for _, word := range strings.FieldsFunc(line, separates) {
+			if len(word) > maxWord {
+				continue
+			}
+			for _, n := range names(word) {
+				n.alone = namesAddress(s.name) && (n.text == strings.TrimSpace(line) || strings.Contains(line, ","))
+				if n.port == 0 && n.scheme == "" {
+					n.port = pairedPort(s)
 				}
-				return line[at[2*i]:at[2*i+1]]
+				d.resolve(t, s, n)
 			}
-			n := named{scheme: strings.ToLower(group(1)), host: strings.ToLower(strings.Trim(group(2), "[]"))}
-			if n.scheme == "" && at[0] > 0 && strings.ContainsRune("/._-$%{\\", rune(line[at[0]-1])) {
-				continue // a piece of a path, or of a word
-			}
-			port, err := strconv.ParseUint(group(3), 10, 16)
-			if err == nil {
-				n.port = uint16(port)
-			}
-			n.alone = namesAddress(s.name) && (at[0] == 0 && at[1] == len(strings.TrimSpace(line)) || strings.Contains(line, ","))
-			if n.port == 0 && n.scheme == "" {
-				n.port = pairedPort(s)
-			}
-			n.udp = n.scheme == "udp"
-			d.resolve(t, s, n)
 		}
 	}
+}
+
+// maxWord is the longest word that may hold an address, in bytes: finding one
+// costs the square of it.
+const maxWord = 512
+
+func separates(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("\"'<>(),;", r) }
+
+// names returns the hosts in a word.
+func names(word string) []named {
+	var out []named
+	for _, at := range reference.FindAllStringSubmatchIndex(word, -1) {
+		group := func(i int) string {
+			if at[2*i] < 0 {
+				return ""
+			}
+			return word[at[2*i]:at[2*i+1]]
+		}
+		n := named{text: word[at[0]:at[1]], scheme: strings.ToLower(group(1)), host: strings.ToLower(strings.Trim(group(2), "[]"))}
+		if n.scheme == "" && at[0] > 0 && strings.ContainsRune("/._-$%{\\", rune(word[at[0]-1])) {
+			continue // a piece of a path, or of a word
+		}
+		if port, err := strconv.ParseUint(group(3), 10, 16); err == nil {
+			n.port = uint16(port)
+		}
+		n.udp = n.scheme == "udp"
+		out = append(out, n)
+	}
+	return out
 }
 
 // pairedPort returns the port that stands beside a host: DB_PORT beside DB_HOST.

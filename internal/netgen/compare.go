@@ -167,24 +167,28 @@ func (c *Comparison) amongPods(before, after *reach.Model, sets []*jointClass) {
 }
 
 func (c *Comparison) withOutside(before, after *reach.Model, sets []*jointClass) {
-	outside := []reach.Peer{reach.Internet(), reach.Metadata(), reach.APIServer()}
-	for _, p := range blocks(before, after) {
-		outside = append(outside, reach.Addresses(p))
+	exits := []reach.Peer{reach.Internet(), reach.Metadata(), reach.APIServer()}
+	entries := []reach.Peer{reach.Internet(), reach.APIServer()}
+	for _, p := range blocks(before, after, netpol.Egress) {
+		exits = append(exits, reach.Addresses(p))
+	}
+	for _, p := range blocks(before, after, netpol.Ingress) {
+		entries = append(entries, reach.Addresses(p))
 	}
 	for _, set := range sets {
-		for i, o := range outside {
-			name := []string{o.String()}
-			c.differ(set.names, name, before.Ports(set.peer, o), after.Ports(set.peer, o))
-			if i != 1 { // the metadata service connects to nobody
-				c.differ(name, set.names, before.Ports(o, set.peer), after.Ports(o, set.peer))
-			}
+		for _, to := range exits {
+			c.differ(set.names, []string{to.String()}, before.Ports(set.peer, to), after.Ports(set.peer, to))
+		}
+		for _, from := range entries {
+			c.differ([]string{from.String()}, set.names, before.Ports(from, set.peer), after.Ports(from, set.peer))
 		}
 	}
 }
 
-// blocks returns the ranges that only one of the two sets of policies names, or
-// that stand in a policy which only one of them has.
-func blocks(before, after *reach.Model) []netip.Prefix {
+// blocks returns the ranges that rules of a direction name in policies which only
+// one of two models has. The range of all addresses is left out: the internet
+// stands for it.
+func blocks(before, after *reach.Model, d netpol.Direction) []netip.Prefix {
 	var out []netip.Prefix
 	collect := func(m, other *reach.Model) {
 		has := map[*cluster.Object]bool{}
@@ -195,12 +199,10 @@ func blocks(before, after *reach.Model) []netip.Prefix {
 			if has[p.Object] {
 				continue
 			}
-			for _, d := range [...]netpol.Direction{netpol.Ingress, netpol.Egress} {
-				for _, r := range p.Rules(d) {
-					for _, peer := range r.Peers {
-						if peer.Kind == netpol.BlockPeer {
-							out = append(append(out, peer.Block), peer.Except...)
-						}
+			for _, r := range p.Rules(d) {
+				for _, peer := range r.Peers {
+					if peer.Kind == netpol.BlockPeer && peer.Block.IsValid() {
+						out = append(append(out, peer.Block), peer.Except...)
 					}
 				}
 			}
@@ -209,8 +211,7 @@ func blocks(before, after *reach.Model) []netip.Prefix {
 	collect(before, after)
 	collect(after, before)
 	slices.SortFunc(out, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
-	out = slices.Compact(out)
-	return slices.DeleteFunc(out, func(p netip.Prefix) bool { return p.Bits() == 0 })
+	return slices.DeleteFunc(slices.Compact(out), func(p netip.Prefix) bool { return p.Bits() == 0 })
 }
 
 // differ notes the ports on which two answers differ.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/netpol"
@@ -73,6 +75,9 @@ var ErrUnverified = errors.New("the policies do not do what they should, so that
 // and simulates them: alone they must allow each need, and among pods nothing
 // else. Beside the policies that are there, they must allow each need still.
 func Generate(m *reach.Model, s *cluster.Snapshot, o Options) (*Result, error) {
+	if problems := validation.IsDNS1123Label(cmp.Or(o.DNSNamespace, systemNamespace)); len(problems) > 0 {
+		return nil, fmt.Errorf("namespace %q of the name service: %s", o.DNSNamespace, problems[0])
+	}
 	g := &generation{Options: o, snapshot: s, model: m, chosen: map[string]bool{}}
 	g.declared = Needs(m, s, o.DNSNamespace)
 	pods := podsOf(s)
@@ -119,10 +124,6 @@ func (g *generation) choose(pods []*cluster.PodTemplate) error {
 	have := map[string]bool{}
 	for _, t := range pods {
 		ns := t.Namespace()
-		if !dnsName.MatchString(ns) {
-			g.declared.Gaps = append(g.declared.Gaps, Gap{Evidence{t.Object, "metadata.namespace", ""}, fmt.Sprintf("%q is no name of a namespace", ns)})
-			continue
-		}
 		have[ns] = true
 		if onHost(t) {
 			g.declared.Notes = append(g.declared.Notes, fmt.Sprintf("%s is on its node's network, where policies do not hold: it is skipped", reach.Pod(t)))

@@ -45,9 +45,13 @@ func (d *declaring) scrapers() []*cluster.PodTemplate {
 			})
 			if !made {
 				name := map[string]string{"Prometheus": "prometheus", "PrometheusAgent": "prometheus-agent"}[kind]
-				out = append(out, d.standIn(namespaceOf(o), "prometheus-"+o.Name, map[string]string{
+				t := standIn(namespaceOf(o), "prometheus-"+o.Name, map[string]string{
 					"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "prometheus-operator", "operator.prometheus.io/name": o.Name,
-				}))
+				})
+				if d.possible(t, o) {
+					out = append(out, t)
+					d.out.standIns = append(d.out.standIns, t)
+				}
 			}
 		}
 	}

@@ -203,13 +203,24 @@ func (d *declaring) findPods() {
 		case t.Object.Group() != "" && !slices.Contains([]string{"apps", "batch", "extensions"}, t.Object.Group()):
 			d.gap(Evidence{t.Object, t.SpecPath, ""}, "an operator makes its pods: their labels are not known; ask the cluster that they run in")
 		default:
-			if err := badLabel(t); err != nil {
-				d.gap(Evidence{t.Object, t.SpecPath, ""}, "the API server refuses its pods: %v", err)
-				continue
+			if d.possible(t, t.Object) {
+				d.pods = append(d.pods, t)
 			}
-			d.pods = append(d.pods, t)
 		}
 	}
+}
+
+// possible says whether the API server would take pods of a template, and names
+// the gap with the object that they come from if not.
+func (d *declaring) possible(t *cluster.PodTemplate, from *cluster.Object) bool {
+	err := badLabel(t)
+	if problems := validation.IsDNS1123Label(t.Namespace()); err == nil && len(problems) > 0 {
+		err = fmt.Errorf("namespace %q: %s", t.Namespace(), problems[0])
+	}
+	if err != nil {
+		d.gap(Evidence{from, "metadata", ""}, "the API server refuses its pods: %v", err)
+	}
+	return err == nil
 }
 
 // badLabel says why no pod can have the labels of a template. What is no string

@@ -213,7 +213,8 @@ func (d *declaring) nameServers(namespace string) []server {
 		}
 	}
 	if len(out) == 0 {
-		t := d.standIn(namespace, "kube-dns", map[string]string{"k8s-app": "kube-dns"})
+		t := standIn(namespace, "kube-dns", map[string]string{"k8s-app": "kube-dns"})
+		d.out.standIns = append(d.out.standIns, t)
 		add(t, reach.Port{Protocol: reach.UDP, Number: 53})
 		add(t, reach.Port{Protocol: reach.TCP, Number: 53})
 		d.note("the name service was not read: it is taken to be the pods with k8s-app=kube-dns in namespace %s, on port 53", namespace)
@@ -223,7 +224,7 @@ func (d *declaring) nameServers(namespace string) []server {
 
 // standIn makes a template of pods that were not read, and are known by their
 // labels all the same.
-func (d *declaring) standIn(namespace, name string, labels map[string]string) *cluster.PodTemplate {
+func standIn(namespace, name string, labels map[string]string) *cluster.PodTemplate {
 	set := map[string]any{}
 	for k, v := range labels {
 		set[k] = v
@@ -233,9 +234,7 @@ func (d *declaring) standIn(namespace, name string, labels map[string]string) *c
 		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": set},
 		"spec":     map[string]any{"containers": []any{map[string]any{"name": name}}},
 	}))
-	t := &cluster.PodTemplates(o)[0]
-	d.out.standIns = append(d.out.standIns, t)
-	return t
+	return &cluster.PodTemplates(o)[0]
 }
 
 // extensions adds the calls of the API server to webhooks and aggregated APIs.
