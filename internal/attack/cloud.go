@@ -184,10 +184,13 @@ func (b *builder) provider() string {
 		return "aws"
 	}
 	for _, sa := range b.snap.Kind("ServiceAccount") {
-		for key, provider := range map[string]string{irsaAnnotation: "aws", gkeAnnotation: "gce", azureAnnotation: "azure"} {
-			if sa.Annotation(key) != "" {
-				return provider
-			}
+		switch {
+		case sa.Annotation(irsaAnnotation) != "":
+			return "aws"
+		case sa.Annotation(gkeAnnotation) != "":
+			return "gce"
+		case sa.Annotation(azureAnnotation) != "":
+			return "azure"
 		}
 	}
 	return ""

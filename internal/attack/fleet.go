@@ -2,6 +2,7 @@ package attack
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -437,7 +438,8 @@ func (f *fleet) accessEntries(b *builder) {
 // workload identities.
 func (f *fleet) trust(i, j int) {
 	from, to := f.builders[i], f.builders[j]
-	for ca, ev := range f.marks[i].authority {
+	for _, ca := range slices.Sorted(maps.Keys(f.marks[i].authority)) {
+		ev := f.marks[i].authority[ca]
 		other, ok := f.marks[j].authority[ca]
 		if !ok {
 			continue
