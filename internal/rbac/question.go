@@ -61,7 +61,7 @@ func Ask(s *cluster.Snapshot, verb, what, name, namespace string) (*Question, er
 		return q, q.ofPath(what)
 	}
 	typed, sub, slash := strings.Cut(what, "/")
-	if typed == "" || slash && sub == "" {
+	if typed == "" || typed[0] == '.' || slash && sub == "" {
 		return nil, fmt.Errorf("resource %q: write pods, deployments.apps, pods/exec or a path such as /metrics", what)
 	}
 	q.Subresource = sub

@@ -84,6 +84,7 @@ func TestAskRefuses(t *testing.T) {
 	tests := []struct{ name, verb, what, object, in, want string }{
 		{"no-verb", "", "pods", "", "", "the verb is empty: name one, such as create, delete, deletecollection, get, list, patch, update, watch"},
 		{"no-resource", "get", "", "", "", `resource "": write pods, deployments.apps, pods/exec or a path such as /metrics`},
+		{"no-resource-but-a-group", "get", ".apps", "", "", `resource ".apps": write pods, deployments.apps, pods/exec or a path such as /metrics`},
 		{"no-subresource", "get", "pods/", "", "", `resource "pods/": write pods, deployments.apps, pods/exec or a path such as /metrics`},
 		{"path-in-a-namespace", "get", "/metrics", "", "shop", "/metrics is a path, which has no name and no namespace: leave them out"},
 		{"path-with-a-name", "get", "/metrics", "x", "", "/metrics is a path, which has no name and no namespace: leave them out"},
