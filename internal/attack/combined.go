@@ -504,9 +504,9 @@ func (b *builder) waiting(ns string) []int32 {
 // hostPathProvisioner says whether the cluster has a provisioner that puts
 // volumes where their storage class says.
 func (b *builder) hostPathProvisioner() ([]Condition, bool) {
-	for _, t := range b.snap.Templates() {
-		if called(&t, "local-path-provisioner") || called(&t, "hostpath-provisioner") {
-			return []Condition{{Text: templateName(&t) + " puts volumes where a storage class says", Holds: Yes}}, true
+	for _, name := range []string{"local-path-provisioner", "hostpath-provisioner"} {
+		if found := b.called(name); len(found) > 0 {
+			return []Condition{{Text: templateName(found[0]) + " puts volumes where a storage class says", Holds: Yes}}, true
 		}
 	}
 	return []Condition{{Text: "a provisioner runs that puts volumes where a storage class says"}}, !b.snap.Whole

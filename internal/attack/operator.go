@@ -100,25 +100,44 @@ func (b *builder) market() map[string][]*product {
 // find is the controllers of a product, as far as they are in the cluster.
 func (p *product) find(b *builder) []*cluster.PodTemplate {
 	var out []*cluster.PodTemplate
-	templates := b.snap.Templates()
-	for i := range templates {
-		t := &templates[i]
-		if slices.ContainsFunc(p.workloads, func(name string) bool { return called(t, name) }) {
-			out = append(out, t)
+	for _, name := range p.workloads {
+		for _, t := range b.called(name) {
+			if !slices.Contains(out, t) {
+				out = append(out, t)
+			}
 		}
 	}
 	return out
 }
 
-// called says that a workload goes by a name: its own, with the name of a release
-// before it, or that of its label. A name that ends in - is the begin of one.
-func called(t *cluster.PodTemplate, name string) bool {
-	own := t.Object.Name
-	if strings.HasSuffix(name, "-") {
-		return strings.HasPrefix(own, name)
-	}
-	return own == name || len(name) > 8 && strings.HasSuffix(own, "-"+name) ||
-		t.Root.At("metadata", "labels", "app.kubernetes.io/name").Str() == name
+// called are the workloads that go by a name: their own, with the name of a release
+// before it, or that of their label. A name that ends in - is the begin of one.
+func (b *builder) called(name string) []*cluster.PodTemplate {
+	type key struct{}
+	return cluster.Derive(b.snap, key{}, func() map[string][]*cluster.PodTemplate {
+		out := map[string][]*cluster.PodTemplate{}
+		templates := b.snap.Templates()
+		for i := range templates {
+			t := &templates[i]
+			own := t.Object.Name
+			names := []string{own, t.Root.At("metadata", "labels", "app.kubernetes.io/name").Str()}
+			for j := range own {
+				if own[j] != '-' {
+					continue
+				}
+				names = append(names, own[:j+1])
+				if end := own[j+1:]; len(end) > 8 {
+					names = append(names, end)
+				}
+			}
+			for j, n := range names {
+				if !slices.Contains(names[:j], n) {
+					out[n] = append(out[n], t)
+				}
+			}
+		}
+		return out
+	})[name]
 }
 
 // known says what is known of a product's resources: that the cluster has them,
