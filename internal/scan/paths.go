@@ -14,14 +14,28 @@ import (
 // tells all.
 const reportedPaths = 10
 
-// paths marks the findings and images that lie on attack paths. It asks only where
-// something runs or is granted.
-func (r *Result) paths(snaps []*cluster.Snapshot) {
+// graph begins to build the graph of attacks, beside what else is done, and returns
+// what waits for it. Where images were scanned it is built only then, since it holds
+// their flaws. It is nil where nothing runs and nothing is granted.
+func (r *Result) graph(snaps []*cluster.Snapshot) func(runs []run) *attack.Graph {
 	if !slices.ContainsFunc(snaps, attackable) {
+		return func([]run) *attack.Graph { return nil }
+	}
+	if len(r.Coverage.Images) > 0 {
+		return func(runs []run) *attack.Graph { return attack.Build(snaps, attack.Options{Flaws: r.flaws(runs)}) }
+	}
+	built := make(chan *attack.Graph, 1)
+	go func() { built <- attack.Build(snaps, attack.Options{}) }()
+	return func([]run) *attack.Graph { return <-built }
+}
+
+// paths marks the findings and images that lie on attack paths.
+func (r *Result) paths(snaps []*cluster.Snapshot, graph func(runs []run) *attack.Graph) {
+	runs := r.runs(snaps)
+	g := graph(runs)
+	if g == nil {
 		return
 	}
-	runs := r.runs(snaps)
-	g := attack.Build(snaps, attack.Options{Flaws: r.flaws(runs)})
 	q := attack.Question{Entries: g.Entries(), Goals: g.Goals(), Limit: reportedPaths}
 	marks := g.Marks(q.Entries, q.Goals)
 	known := map[attack.Mark]*seawall.AttackPath{} // findings share them

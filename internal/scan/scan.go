@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/attack"
 	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/exception"
@@ -120,6 +121,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	for _, r := range rules {
 		result.conceal[r.ID] = r.Conceal
 	}
+	var graph func([]run) *attack.Graph
+	if o.Paths {
+		graph = result.graph(snaps)
+	}
 	for _, snap := range snaps {
 		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {
 			return nil, err
@@ -138,7 +143,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	report.Warnings = append(report.Warnings, acceptance.Apply(report.Findings, result.Objects)...)
 	if o.Paths {
 		o.Progress("looking for attack paths", 0, 0)
-		result.paths(snaps)
+		result.paths(snaps, graph)
 	}
 	report.Frameworks = tally(o.Choice.Frameworks, rules, snaps, report)
 	result.drop(o.Choice.Severity)
