@@ -27,6 +27,7 @@ func pathFuncs() template.FuncMap {
 		"onpath":   pathWords,
 		"evidence": func(e seawall.PathEvidence) string { return evidencePlace(&e) },
 		"pathend":  func(p seawall.Path) string { return clean(pathEnd(&p)) },
+		"joincuts": joinCuts,
 		"cuthead":  func(c seawall.PathCut) string { return cutHead(&c) },
 		"covers": func(list []seawall.PathCover) string {
 			names := make([]string, len(list))

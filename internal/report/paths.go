@@ -78,8 +78,8 @@ func pathTable(w *sink, r *seawall.Paths, o *Options) {
 			t.path(&r.Paths[i])
 		}
 	}
-	for i := range r.Cuts {
-		t.pathCut(&r.Cuts[i])
+	for _, c := range joinCuts(r.Cuts) {
+		t.pathCut(&c)
 	}
 	t.list("Not known", yellow, r.Unknown)
 	t.incomplete(r.Coverage.Incomplete)
@@ -214,17 +214,23 @@ func evidencePlace(e *seawall.PathEvidence) string {
 
 func (t *sheet) pathCut(c *seawall.PathCut) {
 	t.heading(cutHead(c))
-	for i := range c.Changes {
+	for i := range c.Changes[:min(len(c.Changes), maxChanges)] {
 		head := fmt.Sprintf("%2d. ", i+1)
 		t.hanging(2, 2+len(head), green, head+clean(c.Changes[i].Text))
 		if l := c.Changes[i].Location; l != nil && l.File != "" {
 			t.text(2+len(head), faint, "at "+clean(l.String()))
 		}
 	}
-	for i := range c.Fixed {
+	if n := len(c.Changes) - maxChanges; n > 0 {
+		t.text(6, faint, fmt.Sprintf("and %d more: --diff prints them, -o json lists them", n))
+	}
+	for i := range c.Fixed[:min(len(c.Fixed), maxChanges)] {
 		s := &c.Fixed[i]
 		t.hanging(2, 4, yellow, fmt.Sprintf("no change of an object removes this: %s, from %s to %s [%s]",
 			clean(s.Title), clean(s.From.Name), clean(s.To.Name), s.Primitive))
+	}
+	if n := len(c.Fixed) - maxChanges; n > 0 {
+		t.text(4, faint, fmt.Sprintf("and %d more", n))
 	}
 	if c.Problem != "" {
 		t.hanging(2, 4, boldRd, "not verified: "+clean(c.Problem))
@@ -236,6 +242,30 @@ func (t *sheet) pathCut(c *seawall.PathCut) {
 	t.blank()
 }
 
+// joinCuts makes one of the cuts that are the same: who closes the paths to
+// cluster-admin often closes those to nodes.
+func joinCuts(cuts []seawall.PathCut) []seawall.PathCut {
+	same := func(a, b *seawall.PathCut) bool {
+		return a.Verified == b.Verified && a.Least == b.Least && a.Together == b.Together && a.Problem == b.Problem &&
+			len(a.Fixed)+len(b.Fixed)+len(a.Remaining)+len(b.Remaining) == 0 &&
+			slices.EqualFunc(a.Changes, b.Changes, func(x, y seawall.PathChange) bool { return x.Text == y.Text })
+	}
+	var out []seawall.PathCut
+	for i := range cuts {
+		c := cuts[i]
+		if at := slices.IndexFunc(out, func(have seawall.PathCut) bool { return same(&have, &c) }); at >= 0 {
+			out[at].Goal += ", " + c.Goal
+			out[at].Removes = max(out[at].Removes, c.Removes)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// maxChanges is how many changes of a cut people are shown.
+const maxChanges = 30
+
 // cutHead says what a cut does.
 func cutHead(c *seawall.PathCut) string {
 	if len(c.Changes) == 0 {
@@ -246,7 +276,10 @@ func cutHead(c *seawall.PathCut) string {
 	if c.Least {
 		s += ", the least there is"
 	}
-	if c.Verified {
+	switch {
+	case c.Verified && c.Together:
+		return s + "; verified, with the changes for the other goals"
+	case c.Verified:
 		return s + "; verified"
 	}
 	return s + "; NOT verified"
