@@ -214,12 +214,12 @@ func withoutSuffixes(paths []Path) []Path {
 }
 
 // Entries returns where attackers stand by default: on the internet, at the desk
-// of somebody who may use the API, and in a pod of any workload that is not a part
-// of Kubernetes. People and groups that are cluster-admin by a binding are none:
-// they need no path.
+// of somebody who may use the API, in a pod of any workload that is not a part of
+// Kubernetes, and where the token of a service account is used that no pod has: a
+// pipeline, a script. Who is cluster-admin by a binding is none: it needs no path.
 func (g *Graph) Entries() []Entry {
 	var out []Entry
-	holders := g.holders()
+	holders, inPods := g.holders(), g.inPods()
 	for i := range g.Vertices {
 		v := &g.Vertices[i]
 		if v.System || holders[i] {
@@ -232,6 +232,26 @@ func (g *Graph) Entries() []Entry {
 			out = append(out, Entry{i, 0.3})
 		case Workload:
 			out = append(out, Entry{i, 0.2})
+		case ServiceAccount:
+			if !inPods[i] {
+				out = append(out, Entry{i, 0.1})
+			}
+		default:
+		}
+	}
+	return out
+}
+
+// inPods are the service accounts, by vertex, whose token some pod has, and those
+// that are granted everything.
+func (g *Graph) inPods() []bool {
+	out := make([]bool, len(g.Vertices))
+	for _, e := range g.edges {
+		switch g.Steps[e.step].Primitive {
+		case mountedToken:
+			out[e.to] = true
+		case wildcard:
+			out[e.from] = out[e.from] || g.Vertices[e.to].Kind == Admin
 		default:
 		}
 	}
