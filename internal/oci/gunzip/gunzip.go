@@ -167,7 +167,7 @@ func unexpected(err error) error {
 
 // giveBack returns to r the whole bytes that were not used.
 func (z *Reader) giveBack() {
-	z.pos -= int(z.n >> 3) //nolint:gosec // less than 64
+	z.pos -= int(z.n >> 3)
 	z.n &= 7
 	z.bits &= 1<<z.n - 1
 	_, _ = z.r.Discard(z.pos) // they were peeked at
@@ -177,7 +177,7 @@ func (z *Reader) giveBack() {
 // more gets input beyond the bytes that were taken and not used, which become
 // part of it.
 func (z *Reader) more() error {
-	held := int(z.n >> 3) //nolint:gosec // less than 64
+	held := int(z.n >> 3)
 	z.giveBack()
 	var err error
 	if z.r.Buffered() == held {
@@ -283,7 +283,7 @@ func (z *Reader) beginStored() error {
 }
 
 func (z *Reader) copyStored() error {
-	z.pos -= int(z.n >> 3) //nolint:gosec // less than 64
+	z.pos -= int(z.n >> 3)
 	z.bits, z.n = 0, 0
 	for z.stored > 0 && z.wrote <= window+room {
 		if z.pos == len(z.in) {
@@ -321,13 +321,15 @@ func (z *Reader) huffman() error {
 
 // fast unpacks as long as 16 bytes of input and room for a match are at hand.
 // What it keeps in variables would else be loaded and stored all the time.
+//
+//nolint:gosec // entries hold values of 8 and 16 bits
 func (z *Reader) fast() (done bool, err error) {
 	in, pos, bits, n := z.in, z.pos, z.bits, z.n
 	out, at := z.out, z.wrote
 	lit, dist := &z.lit, &z.dist
 	for pos+16 <= len(in) && at <= window+room {
 		bits |= binary.LittleEndian.Uint64(in[pos:]) << (n & 63)
-		pos += int((63 - n) >> 3) //nolint:gosec // at most 7
+		pos += int((63 - n) >> 3)
 		n |= 56
 		// 56 bits are three literals, or a match: 15 and 5, 15 and 13.
 		e := lit[bits&litMask]
@@ -352,7 +354,7 @@ func (z *Reader) fast() (done bool, err error) {
 				}
 			}
 			bits |= binary.LittleEndian.Uint64(in[pos:]) << (n & 63)
-			pos += int((63 - n) >> 3) //nolint:gosec // at most 7
+			pos += int((63 - n) >> 3)
 			n |= 56
 		}
 		if e&isLink != 0 {
@@ -432,7 +434,7 @@ func (z *Reader) slow() (done bool, err error) {
 		return false, err
 	}
 	if e&isLiteral != 0 {
-		z.out[z.wrote] = byte(e >> 16)
+		z.out[z.wrote] = byte(e >> 16) //nolint:gosec // a literal
 		z.wrote++
 		return false, nil
 	}

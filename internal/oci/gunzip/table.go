@@ -101,6 +101,8 @@ func bases() (lit [lits + 2]uint32, dist [dists + 2]uint32, length [len(order)]u
 // occur. first is how many bits index the table itself; what follows those 1<<first
 // entries are second tables. A code must be complete, but for one of a single
 // symbol and for one of none.
+//
+//nolint:gosec // lengths are at most 15, and codes no longer
 func build(table []uint32, first uint, lengths []uint8, base []uint32) error {
 	var count, next [maxLength + 2]uint32
 	for _, l := range lengths {
@@ -231,7 +233,7 @@ func (z *Reader) dynamic() error {
 			if at == 0 {
 				return ErrCorrupt
 			}
-			again = lengths[at-1]
+			again = lengths[at-1] //nolint:gosec // at is not 0
 		case 17: // none, a few times
 			extra = 3
 		case 18: // none, many times
