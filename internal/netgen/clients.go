@@ -243,7 +243,7 @@ func pairedPort(s *setting) uint16 {
 		if stem, ok := strings.CutSuffix(name, end); ok {
 			for k, v := range s.vars {
 				if strings.ToUpper(k) == stem+"PORT" {
-					port, _ := strconv.ParseUint(v, 10, 16) //nolint:errcheck // 0 is none
+					port, _ := strconv.ParseUint(v, 10, 16)
 					return uint16(port)
 				}
 			}
@@ -276,7 +276,7 @@ func (d *declaring) resolve(t *cluster.PodTemplate, s *setting, n named) {
 		}
 	}
 	switch {
-	case s.file, !known && !(n.alone && n.port != 0) && !sure:
+	case s.file, !known && (!n.alone || n.port == 0) && !sure:
 	case sure:
 		d.gap(s.Evidence, "it names Service %s/%s, which was not read", namespace, service)
 	case !strings.Contains(n.host, "."):

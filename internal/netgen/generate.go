@@ -234,10 +234,11 @@ func (g *generation) lookup(namespace string) []rule {
 			continue
 		}
 		rules := g.rulesFor(grp, netpol.Egress, func(n *Need) bool { return n.Use != DNS })
-		key := ""
+		var b []byte
 		for _, r := range rules {
-			key += string(appendPeers(nil, r.peers, 0)) + fmt.Sprint(r.ports)
+			b = fmt.Append(appendPeers(b, r.peers, 0), r.ports)
 		}
+		key := string(b)
 		if same != nil && key != text || len(rules) == 0 {
 			return nil
 		}
@@ -293,10 +294,10 @@ func sortedKeys(m map[string]bool) []string {
 }
 
 // simulate makes the model of a snapshot with other objects in it.
-func simulate(s *cluster.Snapshot, objects []*cluster.Object, cni reach.CNI) (*cluster.Snapshot, *reach.Model) {
+func simulate(s *cluster.Snapshot, objects []*cluster.Object, cni reach.CNI) *reach.Model {
 	other := cluster.NewSnapshot(objects)
 	other.Version, other.Whole, other.Incomplete, other.Beside = s.Version, s.Whole, s.Incomplete, s.Beside
-	return other, reach.With(other, cni)
+	return reach.With(other, cni)
 }
 
 // prove simulates the set alone, and beside the policies that are there.
@@ -308,7 +309,7 @@ func (g *generation) prove(out *Result, kept []*cluster.Object) error {
 	if cni.Enforces != reach.Allowed {
 		// What the set would do in a cluster that enforces it.
 		out.Notes = append(out.Notes, fmt.Sprintf("%s enforces no policies: the set has no effect there", cmp.Or(cni.Name, "the network plugin")))
-		cni, _ = reach.Plugin("") //nolint:errcheck // "" is always known
+		cni, _ = reach.Plugin("")
 	}
 	existing := map[*cluster.Object]bool{}
 	for _, p := range netpol.Of(g.snapshot).Policies() {
@@ -320,7 +321,7 @@ func (g *generation) prove(out *Result, kept []*cluster.Object) error {
 			others = append(others, o)
 		}
 	}
-	_, alone := simulate(g.snapshot, slices.Concat(others, out.Policies), cni)
+	alone := simulate(g.snapshot, slices.Concat(others, out.Policies), cni)
 	for _, p := range alone.Problems() {
 		if p.Policy != nil {
 			return fmt.Errorf("%w: %s: %s", ErrUnverified, reach.PolicyName(p.Policy), p.Text)
@@ -335,7 +336,7 @@ func (g *generation) prove(out *Result, kept []*cluster.Object) error {
 	if len(others) == len(kept) {
 		return nil
 	}
-	_, union := simulate(g.snapshot, slices.Concat(kept, out.Policies), cni)
+	union := simulate(g.snapshot, slices.Concat(kept, out.Policies), cni)
 	for _, n := range g.declared.Needs {
 		if answer, why := ask(union, n); answer == reach.Denied {
 			out.Unproven = append(out.Unproven, Doubt{n, answer, why})

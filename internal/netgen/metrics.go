@@ -7,6 +7,7 @@ import (
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
+	"seawall.io/seawall/internal/netpol"
 	"seawall.io/seawall/internal/reach"
 )
 
@@ -14,25 +15,58 @@ import (
 func (d *declaring) metrics() {
 	scrapers := d.scrapers()
 	for _, w := range d.scraped() {
-		if len(scrapers) == 0 {
-			d.gap(w.why, "no Prometheus was read, so that scraping is not allowed: read its manifests along")
-		}
+		taken := false
 		for _, from := range scrapers {
-			d.add(Need{From: End{Pods: from}, To: End{Pods: w.pods}, Port: w.port, Use: Metrics, Evidence: []Evidence{w.why}})
+			if d.takes(from.object, w.why.Object) {
+				taken = true
+				d.add(Need{From: End{Pods: from.pods}, To: End{Pods: w.pods}, Port: w.port, Use: Metrics, Evidence: []Evidence{w.why}})
+			}
+		}
+		if !taken {
+			d.gap(w.why, "no Prometheus that selects it was read, so that scraping is not allowed: read its manifests along")
 		}
 	}
 }
 
+// scraper is pods of Prometheus, with the object of its operator that they are
+// made from, if any.
+type scraper struct {
+	pods   *cluster.PodTemplate
+	object *cluster.Object
+}
+
+// takes says whether a Prometheus reads what a monitor, or an annotation, says.
+// The operator's asks for monitors by their labels and namespaces: without a
+// selector for none, without one for namespaces in its own. It knows no
+// annotations.
+func (d *declaring) takes(prometheus, why *cluster.Object) bool {
+	if prometheus == nil {
+		return true
+	}
+	field := map[string]string{"ServiceMonitor": "serviceMonitor", "PodMonitor": "podMonitor"}[why.Kind]
+	spec := prometheus.Root.Get("spec")
+	sel, err := cluster.LabelSelector(spec.Get(field + "Selector"))
+	if field == "" || err != nil || !sel.Matches(why.Root.At("metadata", "labels")) {
+		return false
+	}
+	namespaces := spec.Get(field + "NamespaceSelector")
+	if namespaces.IsNull() {
+		return namespaceOf(why) == namespaceOf(prometheus)
+	}
+	sel, err = cluster.LabelSelector(namespaces)
+	return err == nil && d.model.Policies().InNamespace(sel, namespaceOf(why)) != netpol.No
+}
+
 // scrapers returns the pods of Prometheus. Those that its operator will make are
 // known by the labels that it gives them.
-func (d *declaring) scrapers() []*cluster.PodTemplate {
-	var out []*cluster.PodTemplate
+func (d *declaring) scrapers() []scraper {
+	var out []scraper
 	for _, t := range d.pods {
 		labels := t.Root.At("metadata", "labels")
 		name := labels.Get("app.kubernetes.io/name").Str()
 		plain := name == "" && labels.Get("app").Str() == "prometheus" && labels.Get("component").Str() != "alertmanager"
 		if (name == "prometheus" || name == "prometheus-agent" || plain) && !strings.Contains(t.Object.Kind, "Job") {
-			out = append(out, t)
+			out = append(out, scraper{t, nil})
 		}
 	}
 	for _, kind := range [...]string{"Prometheus", "PrometheusAgent"} {
@@ -40,16 +74,18 @@ func (d *declaring) scrapers() []*cluster.PodTemplate {
 			if o.Group() != "monitoring.coreos.com" {
 				continue
 			}
-			made := slices.ContainsFunc(out, func(t *cluster.PodTemplate) bool {
-				return t.Namespace() == namespaceOf(o) && t.Labels()["operator.prometheus.io/name"] == o.Name
+			at := slices.IndexFunc(out, func(s scraper) bool {
+				return s.pods.Namespace() == namespaceOf(o) && s.pods.Labels()["operator.prometheus.io/name"] == o.Name
 			})
-			if !made {
+			if at >= 0 {
+				out[at].object = o
+			} else {
 				name := map[string]string{"Prometheus": "prometheus", "PrometheusAgent": "prometheus-agent"}[kind]
 				t := standIn(namespaceOf(o), "prometheus-"+o.Name, map[string]string{
 					"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "prometheus-operator", "operator.prometheus.io/name": o.Name,
 				})
 				if d.possible(t, o) {
-					out = append(out, t)
+					out = append(out, scraper{t, o})
 					d.out.standIns = append(d.out.standIns, t)
 				}
 			}
@@ -154,7 +190,7 @@ func (d *declaring) monitored(o *cluster.Object, field string, each func(sel clu
 		return
 	}
 	namespaces := []string{namespaceOf(o)}
-	if any, _ := spec.At("namespaceSelector", "any").Bool(); any {
+	if all, _ := spec.At("namespaceSelector", "any").Bool(); all {
 		namespaces = nil
 		for _, t := range d.pods {
 			if !slices.Contains(namespaces, t.Namespace()) {

@@ -115,12 +115,19 @@ func TestNeeds(t *testing.T) {
 		{
 			name: "PodMonitor, and the operator's Prometheus", want: []string{"mon/Pod/prometheus-k8s -> shop/Deployment/db:8080/TCP metrics"},
 			in: []string{
-				db, object("monitoring.coreos.com/v1", "Prometheus", "mon/k8s", "spec: {}"),
+				db, object("monitoring.coreos.com/v1", "Prometheus", "mon/k8s", "spec: {podMonitorSelector: {}}"),
 				object("monitoring.coreos.com/v1", "PodMonitor", "mon/m", "spec: {namespaceSelector: {any: true}, selector: {matchLabels: {app: db}}, podMetricsEndpoints: [{port: web}]}"),
 			},
 		},
 		{
-			name: "no Prometheus", gap: "no Prometheus was read",
+			name: "Prometheus that selects other monitors", gap: "no Prometheus that selects it was read",
+			in: []string{
+				db, object("monitoring.coreos.com/v1", "Prometheus", "mon/k8s", "spec: {podMonitorSelector: {matchLabels: {team: a}}}"),
+				object("monitoring.coreos.com/v1", "PodMonitor", "mon/m", "spec: {namespaceSelector: {any: true}, selector: {matchLabels: {app: db}}, podMetricsEndpoints: [{port: web}]}"),
+			},
+		},
+		{
+			name: "no Prometheus", gap: "no Prometheus that selects it was read",
 			in: []string{db, "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop, annotations: {prometheus.io/scrape: 'true'}}\nspec: {selector: {app: db}, ports: [{port: 80, targetPort: web}]}"},
 		},
 		{

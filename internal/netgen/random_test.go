@@ -21,7 +21,7 @@ import (
 // few, so that selectors of workloads hold for others too.
 func TestRandom(t *testing.T) {
 	for seed := range uint64(150) {
-		r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // not for secrets
+		r := rand.New(rand.NewPCG(seed, 7))
 		const workloads = 7
 		type workload struct{ ns, name, labels string }
 		var list []workload
@@ -97,7 +97,7 @@ func TestRandom(t *testing.T) {
 							}
 						}
 					}
-					if answer := got.At(reach.Port{Number: uint16(port)}); answer != need { //nolint:gosec // a port
+					if answer := got.At(reach.Port{Number: uint16(port)}); answer != need {
 						t.Fatalf("seed %d: %s -> %s:%d is %s, want %s\n%s\n---\n%s", seed, list[i].name, list[j].name, port, answer, need, strings.Join(texts, "\n---\n"), set.YAML)
 					}
 				}
@@ -133,7 +133,7 @@ func FuzzGenerate(f *testing.F) {
 		f.Fatalf("no seeds: %v", err)
 	}
 	for _, name := range files {
-		text, err := os.ReadFile(name) //nolint:gosec // a seed
+		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
 		}
