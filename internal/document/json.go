@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -16,10 +17,14 @@ func ParseJSON(text []byte, l Limits) (*Node, error) {
 	if err := l.tooLarge(text); err != nil {
 		return nil, err
 	}
-	p := newJSONParser(text, 1, l, l.Nodes)
+	return newJSONParser(text, 1, l, l.Nodes).whole()
+}
+
+// whole reads a text that is one value.
+func (p *jsonParser) whole() (*Node, error) {
 	root := p.value(0)
 	p.space()
-	if p.err == nil && p.i < len(text) {
+	if p.err == nil && p.i < len(p.text) {
 		p.fail("unexpected text after the JSON value")
 	}
 	if p.err != nil {
@@ -73,6 +78,7 @@ type jsonParser struct {
 	limits    Limits
 	left      int
 	build     builder
+	shared    *Shared // nil where each value is to have its place
 	err       *Error
 	// refused is set if text is JSON, but beyond a limit or ambiguous, so that
 	// reading it as YAML would not help.
@@ -155,7 +161,11 @@ func (p *jsonParser) value(depth int) *Node {
 		n = p.collection(c, depth)
 	case c == '"':
 		if n = p.node(); n != nil {
-			n.setString(p.str())
+			text := p.str()
+			if p.shared != nil {
+				text = strings.Clone(text)
+			}
+			n.setString(text)
 		}
 	case c == '-' || c >= '0' && c <= '9':
 		n = p.number()
@@ -193,6 +203,11 @@ func (p *jsonParser) collection(open byte, depth int) *Node {
 		p.refuse("%s", tooDeep(p.limits.Depth))
 		return nil
 	}
+	same, sum := p.known(depth)
+	if same != nil {
+		return same
+	}
+	left, wide := p.left, p.wide
 	n := p.node()
 	if n == nil {
 		return nil
@@ -202,6 +217,9 @@ func (p *jsonParser) collection(open byte, depth int) *Node {
 		p.object(n, depth+1)
 	} else {
 		p.array(n, depth+1)
+	}
+	if p.err == nil && sum != [2]uint64{} {
+		p.shared.keep(sum, sharedValue{n, left - p.left, p.wide - wide})
 	}
 	return n
 }
@@ -261,6 +279,9 @@ func (p *jsonParser) field(depth int) (f Field, ok bool) {
 	}
 	f.Pos = p.pos()
 	f.Key = p.str()
+	if p.shared != nil {
+		f.Key = p.shared.key(f.Key)
+	}
 	if p.err == nil && p.peek() != ':' {
 		p.unexpected("a colon")
 	}

@@ -31,6 +31,7 @@ type parser struct {
 	cluster string
 	limits  Limits
 	values  int64 // of Limits.Values, not yet used
+	shared  *document.Shared
 
 	chunks []*chunk // all, in the order of the file
 	work   chan *chunk
@@ -43,11 +44,13 @@ var errStopped = errors.New("stopped")
 
 func newParser(name string, l Limits) *parser {
 	workers := runtime.GOMAXPROCS(0)
-	p := &parser{cluster: name, limits: l, values: l.Values, work: make(chan *chunk, workers)}
+	p := &parser{cluster: name, limits: l, values: l.Values, shared: document.NewShared(), work: make(chan *chunk, workers)}
 	for range workers {
 		p.group.Go(func() {
+			r := p.shared.Reader()
 			for c := range p.work {
-				p.parse(c)
+				p.parse(r, c)
+				c.text = nil
 			}
 		})
 	}
@@ -125,14 +128,14 @@ func (p *parser) hand(c *chunk) error {
 	return nil
 }
 
-func (p *parser) parse(c *chunk) {
+func (p *parser) parse(r *document.SharedReader, c *chunk) {
 	if p.failed.Load() {
 		return
 	}
 	line := c.line
 	c.objects = make([]*cluster.Object, 0, bytes.Count(c.text, []byte{'\n'}))
 	for text := range bytes.Lines(c.text) {
-		o, err := p.object(text)
+		o, err := p.object(r, text)
 		if err != nil {
 			c.err = fmt.Errorf("line %d: %w", line, err)
 			p.failed.Store(true)
@@ -143,8 +146,8 @@ func (p *parser) parse(c *chunk) {
 	}
 }
 
-func (p *parser) object(text []byte) (*cluster.Object, error) {
-	root, err := document.ParseJSON(text, document.Limits{Bytes: int64(len(text))})
+func (p *parser) object(r *document.SharedReader, text []byte) (*cluster.Object, error) {
+	root, err := r.ParseJSON(text, document.Limits{Bytes: int64(len(text))})
 	if err != nil {
 		if at, ok := errors.AsType[*document.Error](err); ok { // its line is that of text, always 1
 			return nil, fmt.Errorf("column %d: %s", at.Column, at.Msg)
