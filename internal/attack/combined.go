@@ -491,7 +491,7 @@ func (b *builder) waiting(ns string) []int32 {
 	if b.dangle == nil {
 		b.dangle = map[string][]int32{}
 		for i := range b.g.Vertices {
-			v := int32(i) //nolint:gosec // an index
+			v := int32(i)
 			if x := &b.g.Vertices[i]; x.Kind == ServiceAccount && x.Cluster == b.cluster && b.dangling(v) {
 				b.dangle[x.Namespace] = append(b.dangle[x.Namespace], v)
 				b.dangle[""] = append(b.dangle[""], v)

@@ -392,7 +392,7 @@ func (b *builder) revocation(x *bound) []int {
 // that it makes it for.
 func (b *builder) needed(x *bound) bool {
 	if !ofKubernetes(x.Binding) {
-		return x.subject.System() && rbac.SystemName(x.Binding.RoleName)
+		return x.subject.System() && rbac.SystemName(x.RoleName)
 	}
 	ns, _, account := x.subject.Account()
 	return x.subject.System() || account && systemNamespace(ns)

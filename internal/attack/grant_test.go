@@ -132,8 +132,9 @@ func identityOf(v attack.Vertex) (rbac.Identity, bool) {
 		return rbac.Subject{Kind: rbac.GroupKind, Name: v.Name}.Identity(), true
 	case attack.ServiceAccount:
 		return rbac.Account(v.Namespace, v.Name), true
+	default:
+		return rbac.Identity{}, false
 	}
-	return rbac.Identity{}, false
 }
 
 // TestGrantedEdgesAreAllowed holds the edges of some primitives against the
