@@ -34,7 +34,7 @@ type Large struct {
 //
 //   - goapp: one Go program, built by a toolchain of 2023 from modules of 2020
 //   - goapp-symbols: the same with its symbols and debugging information
-//   - node: Debian 12, nodejs and imagemagick, 230 npm modules
+//   - node: Debian 12, nodejs and imagemagick, 108 npm modules
 //   - worker: another application on the layers of node
 //   - fat: Debian 11 with compilers, libraries of Python, Ruby and Java,
 //     debuggers, made-up credentials, and a layer that removes some of it
