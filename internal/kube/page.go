@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
@@ -23,6 +24,8 @@ type page struct {
 type reader struct {
 	cluster  string
 	redactor redact.Redactor
+	// shared keeps what objects have in common; values of Secrets never come there.
+	shared *document.Shared
 }
 
 // page reads a list as it arrives: only one item at a time is in memory as
@@ -79,12 +82,13 @@ func (red reader) items(dec *json.Decoder, r resource, p *page) error {
 	c := cutFor(r)
 	var raw json.RawMessage
 	var scratch []byte
+	in := red.shared.Reader()
 	for dec.More() {
 		if err := dec.Decode(&raw); err != nil {
 			return err
 		}
 		scratch = c.apply(scratch[:0], raw)
-		o, err := red.object(scratch, r)
+		o, err := red.object(in, scratch, r)
 		if err != nil {
 			p.broken = append(p.broken, err.Error())
 			continue
@@ -96,8 +100,14 @@ func (red reader) items(dec *json.Decoder, r resource, p *page) error {
 }
 
 // object makes an object of an item. text is copied.
-func (red reader) object(text []byte, r resource) (*cluster.Object, error) {
-	root, err := document.ParseJSON(bytes.Clone(text), document.Limits{})
+func (red reader) object(in *document.SharedReader, text []byte, r resource) (*cluster.Object, error) {
+	var root *document.Node
+	var err error
+	if strings.HasPrefix(r.kind, "Secret") || bytes.Contains(text, []byte(`"Secret`)) {
+		root, err = document.ParseJSON(bytes.Clone(text), document.Limits{})
+	} else {
+		root, err = in.ParseJSON(text, document.Limits{})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +117,7 @@ func (red reader) object(text []byte, r resource) (*cluster.Object, error) {
 	root = withType(root, r)
 	if clean := red.redactor.Object(root); clean != root {
 		// The tree keeps its text in memory, and with it what was redacted.
-		if root, err = document.ParseJSON(clean.AppendJSON(nil), document.Limits{}); err != nil {
+		if root, err = in.ParseJSON(clean.AppendJSON(nil), document.Limits{}); err != nil {
 			return nil, err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/redact"
 )
 
@@ -63,7 +64,7 @@ func (c *Client) Read(ctx context.Context, o ReadOptions) (*cluster.Snapshot, er
 	if err != nil && !isRefusal(err) {
 		return nil, c.unreadable(err)
 	}
-	s := session{Client: c, options: o, red: reader{cluster: c.name, redactor: redact.Redactor{Salt: newSalt()}}}
+	s := session{Client: c, options: o, red: reader{cluster: c.name, redactor: redact.Redactor{Salt: newSalt()}, shared: document.NewShared()}}
 	if err != nil {
 		s.incomplete = append(s.incomplete, reason("read /version: %s", describe(err)))
 	}
@@ -203,7 +204,7 @@ func (s *session) checkNamespace(ctx context.Context, outcomes []outcome) error 
 	if err != nil {
 		return nil //nolint:nilerr // that namespaces cannot be read is told already
 	}
-	if n, err := s.red.object(cutFor(o.resource).apply(nil, text), o.resource); err == nil {
+	if n, err := s.red.object(s.red.shared.Reader(), cutFor(o.resource).apply(nil, text), o.resource); err == nil {
 		o.reasons = append(o.reasons, reason("list namespaces but %s: %s", name, describe(o.err)))
 		o.objects, o.err = append(o.objects, n), nil
 	}
