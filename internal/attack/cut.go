@@ -76,7 +76,7 @@ func (g *Graph) web(entries, goals []int) *web {
 	}
 	number := make([]int32, len(g.Vertices)) // of each vertex in the web, from 1
 	for v := range number {
-		if i := int32(v); ahead.reach(i) && behind.reach(i) { //nolint:gosec // an index
+		if i := int32(v); ahead.reach(i) && behind.reach(i) {
 			w.of = append(w.of, i)
 			w.goal = append(w.goal, isGoal[i])
 			number[v] = int32(len(w.of)) //nolint:gosec // an index
@@ -95,7 +95,7 @@ func (g *Graph) web(entries, goals []int) *web {
 		}
 		for _, e := range g.edges[g.out[v]:g.out[v+1]] {
 			if to := number[e.to]; to > 0 {
-				w.edges = append(w.edges, edge{int32(i), to - 1, e.step}) //nolint:gosec // an index
+				w.edges = append(w.edges, edge{int32(i), to - 1, e.step})
 			}
 		}
 	}

@@ -205,17 +205,17 @@ func (c *cutter) said(change *attack.Change) string {
 // command changes a live object: one patch for all changes of it. Items of lists
 // are tested to be what they were, since they are found by their number.
 func (c *cutter) command(o *cluster.Object, list []*attack.Change) {
-	said := ""
+	var text strings.Builder
 	var ops []seawall.PatchOp
 	for _, change := range list {
-		said += c.said(change)
+		text.WriteString(c.said(change))
 		if len(change.Ops) == 0 {
 			ops = nil
 			break
 		}
 		ops = append(ops, change.Ops...)
 	}
-	what := resourceOf(o) + " " + quote(o.Name)
+	said, what := text.String(), resourceOf(o)+" "+quote(o.Name)
 	if o.Namespace != "" {
 		what += " -n " + quote(o.Namespace)
 	}

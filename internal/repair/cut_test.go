@@ -51,7 +51,7 @@ func cutOf(t *testing.T, live bool, users ...string) (*repair.Plan, *attack.Grap
 	}
 	for _, o := range read.Objects {
 		if live {
-			o.Object.Cluster, o.File, o.Text = "prod", "", nil
+			o.Cluster, o.File, o.Text = "prod", "", nil
 		}
 	}
 	g := attack.Build([]*cluster.Snapshot{cluster.NewSnapshot(read.Objects)}, attack.Options{})

@@ -132,7 +132,7 @@ func (d *drawing) layout() {
 		for r := range d.ranks {
 			d.settle(r)
 		}
-		for r := len(d.ranks) - 1; r >= 0; r-- {
+		for r := range slices.Backward(d.ranks) {
 			d.settle(r)
 		}
 	}
