@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -223,7 +224,7 @@ func rangeList(list []reach.Range) string {
 		text := fmt.Sprintf("%d-%d", r.First, r.Last)
 		switch {
 		case r.First == r.Last:
-			text = fmt.Sprint(r.First)
+			text = strconv.Itoa(int(r.First))
 		case r.First == 1 && r.Last == 65535:
 			text = ""
 			whole++

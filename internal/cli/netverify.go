@@ -238,12 +238,12 @@ func mostPorts(list []reach.Range) string {
 				continue
 			}
 			if int(r.First) > next {
-				missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: r.First - 1}) //nolint:gosec // a port
+				missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: r.First - 1})
 			}
 			next = int(r.Last) + 1
 		}
 		if next <= 65535 {
-			missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: 65535}) //nolint:gosec // a port
+			missing = append(missing, reach.Range{Protocol: p, First: uint16(next), Last: 65535})
 		}
 	}
 	if len(missing) > 0 && len(missing) < len(list) {

@@ -64,6 +64,7 @@ type generation struct {
 	model    *reach.Model
 	declared *Declared
 	groups   *groups
+	needs    [2]map[*group][]*Need // by direction
 	chosen   map[string]bool
 	policies []*policy
 }
@@ -82,6 +83,7 @@ func Generate(m *reach.Model, s *cluster.Snapshot, o Options) (*Result, error) {
 	g.declared = Needs(m, s, o.DNSNamespace)
 	pods := podsOf(s)
 	g.groups = groupsOf(slices.Concat(pods, g.declared.standIns))
+	g.index()
 	if err := g.choose(pods); err != nil {
 		return nil, err
 	}

@@ -98,6 +98,23 @@ func (g *generation) peersOf(e End, in string) (list []peer, open bool) {
 	return nil, true
 }
 
+// index finds the needs of each group, those that policies are asked for.
+func (g *generation) index() {
+	for d := range g.needs {
+		g.needs[d] = map[*group][]*Need{}
+	}
+	for _, n := range g.declared.Needs {
+		for d, own := range [...]End{netpol.Ingress: n.To, netpol.Egress: n.From} {
+			if n.Use == Probe || own.Kind != Pods {
+				continue
+			}
+			if grp := g.groups.of[placeOf(own.Pods)]; grp != nil {
+				g.needs[d][grp] = append(g.needs[d][grp], n)
+			}
+		}
+	}
+}
+
 // rulesFor makes the rules of a group in one direction, one for each peer. skip
 // leaves needs out that another policy covers.
 func (g *generation) rulesFor(grp *group, d netpol.Direction, skip func(*Need) bool) []rule {
@@ -106,12 +123,12 @@ func (g *generation) rulesFor(grp *group, d netpol.Direction, skip func(*Need) b
 		needs []*Need
 	}
 	byPeer := map[string]*entry{}
-	for _, n := range g.declared.Needs {
-		own, other := n.To, n.From
+	for _, n := range g.needs[d][grp] {
+		other := n.From
 		if d == netpol.Egress {
-			own, other = n.From, n.To
+			other = n.To
 		}
-		if n.Use == Probe || own.Kind != Pods || onHost(own.Pods) || g.groups.of[placeOf(own.Pods)] != grp || skip(n) {
+		if skip(n) {
 			continue
 		}
 		peers, _ := g.peersOf(other, grp.namespace)
