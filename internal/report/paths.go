@@ -273,6 +273,9 @@ func cutHead(c *seawall.PathCut) string {
 	}
 	s := fmt.Sprintf("%s %s the paths to %s from %s", number(len(c.Changes), "change"), agree(len(c.Changes), "closes", "close"),
 		clean(c.Goal), number(c.Removes, "place"))
+	if len(c.Fixed) > 0 {
+		s += ", but for those by what no change removes"
+	}
 	if c.Least {
 		s += ", the least there is"
 	}
