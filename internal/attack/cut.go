@@ -120,7 +120,7 @@ func (w *web) network() (f *flow, source, sink int32) {
 	}
 	for v, is := range w.goal {
 		if is {
-			f.pipe(int32(v), sink, unbounded) //nolint:gosec // an index
+			f.pipe(int32(v), sink, unbounded)
 		}
 	}
 	return f, source, sink
@@ -249,11 +249,11 @@ func (s *cutSearch) spread(against bool) []bool {
 	if against {
 		next = make([][]int32, len(s.of)) // edges by where they lead
 		for i, e := range s.edges {
-			next[e.to] = append(next[e.to], int32(i)) //nolint:gosec // an index
+			next[e.to] = append(next[e.to], int32(i))
 		}
 		for v, is := range s.goal {
 			if is {
-				at[v], todo = true, append(todo, int32(v)) //nolint:gosec // an index
+				at[v], todo = true, append(todo, int32(v))
 			}
 		}
 	} else {

@@ -184,7 +184,7 @@ func (g *Graph) index() {
 	g.back = make([]int32, len(g.edges))
 	next := slices.Clone(g.in)
 	for i, e := range g.edges {
-		g.back[next[e.to]] = int32(i) //nolint:gosec // fewer than 2^31 edges
+		g.back[next[e.to]] = int32(i)
 		next[e.to]++
 	}
 }

@@ -285,8 +285,8 @@ func (g *Graph) holders() []bool {
 }
 
 // anybody says that a subject is nobody in particular.
-func (v *Vertex) anybody() bool {
-	return v.Name == rbac.Anonymous || v.Name == rbac.Authenticated || v.Name == rbac.Unauthenticated
+func (x *Vertex) anybody() bool {
+	return x.Name == rbac.Anonymous || x.Name == rbac.Authenticated || x.Name == rbac.Unauthenticated
 }
 
 // maxOwn is how many cloud principals are goals of their own. Beyond it they are

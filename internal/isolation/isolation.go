@@ -63,7 +63,7 @@ type View struct {
 // Of looks at all namespaces of a snapshot, sorted by name. The separation is that
 // of the graph of attack paths.
 func Of(s *cluster.Snapshot, separation *attack.Separation) []View {
-	v := &viewer{snap: s, rbac: rbac.Of(s), reach: reach.Of(s), templates: map[string][]*cluster.PodTemplate{}}
+	v := &viewer{snap: s, rbac: rbac.Of(s), reach: reach.Of(s), templates: map[string][]*cluster.PodTemplate{}, outside: map[int][]reach.Exit{}}
 	names := map[string]bool{}
 	templates := s.Templates()
 	for i := range templates {
@@ -113,6 +113,8 @@ type viewer struct {
 	reach     *reach.Model
 	all       []string
 	templates map[string][]*cluster.PodTemplate
+	// outside is what the pods of each class reach outside.
+	outside map[int][]reach.Exit
 	// writers are the namespaces in which a subject may change workloads or read
 	// Secrets by a binding of the namespace, by subject.
 	writers map[rbac.Subject][]string

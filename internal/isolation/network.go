@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"cmp"
 	"fmt"
 
 	"seawall.io/seawall/internal/cluster"
@@ -71,7 +72,7 @@ func (v *viewer) apiServer(ns string, _ *cluster.Object) Row {
 func (v *viewer) exit(ns, aspect, to, name string) Row {
 	var allowed, doubtful []string
 	for _, t := range v.templates[ns] {
-		for _, e := range v.reach.Outside(t).Exits {
+		for _, e := range v.exits(t) {
 			if e.To != to {
 				continue
 			}
@@ -99,13 +100,27 @@ func (v *viewer) exit(ns, aspect, to, name string) Row {
 	return row(aspect, Good, "no workload may connect to "+name)
 }
 
+// exits is what pods reach outside. Pods of a class reach the same.
+func (v *viewer) exits(t *cluster.PodTemplate) []reach.Exit {
+	class, ok := v.reach.Class(t)
+	if !ok {
+		return v.reach.Outside(t).Exits
+	}
+	out, ok := v.outside[class]
+	if !ok {
+		out = v.reach.Outside(t).Exits
+		v.outside[class] = out
+	}
+	return out
+}
+
 // services are the ways in from outside the cluster.
 func (v *viewer) services(ns string, _ *cluster.Object) Row {
 	var names []string
 	var evidence []Evidence
 	for _, e := range cluster.Exposures(v.snap).Services() {
 		svc := e.Service
-		if or(svc.Namespace, "default") != ns {
+		if inNamespace(svc) != ns {
 			continue
 		}
 		for _, w := range e.Ways {
@@ -123,9 +138,5 @@ func (v *viewer) services(ns string, _ *cluster.Object) Row {
 	return row("services", Weak, "reached from outside: "+few(distinct(names)), evidence...)
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+// inNamespace is where an object stands.
+func inNamespace(o *cluster.Object) string { return cmp.Or(o.Namespace, "default") }

@@ -15,7 +15,7 @@ func (v *viewer) quota(ns string, _ *cluster.Object) Row {
 	var quotas, limits []Evidence
 	bounds := map[string]bool{}
 	for _, o := range v.snap.Kind("ResourceQuota") {
-		if or(o.Namespace, "default") == ns && o.Group() == "" {
+		if inNamespace(o) == ns && o.Group() == "" {
 			quotas = append(quotas, Evidence{o, "spec.hard"})
 			for _, f := range o.Root.At("spec", "hard").Map() {
 				bounds[f.Key] = true
@@ -23,7 +23,7 @@ func (v *viewer) quota(ns string, _ *cluster.Object) Row {
 		}
 	}
 	for _, o := range v.snap.Kind("LimitRange") {
-		if or(o.Namespace, "default") == ns && o.Group() == "" {
+		if inNamespace(o) == ns && o.Group() == "" {
 			limits = append(limits, Evidence{o, "spec.limits"})
 		}
 	}
@@ -101,7 +101,7 @@ func (v *viewer) findNeighbours() {
 		if node == "" || o.Group() != "" {
 			continue
 		}
-		ns := or(o.Namespace, "default")
+		ns := inNamespace(o)
 		if v.nodes[ns] == nil {
 			v.nodes[ns] = map[string]bool{}
 		}

@@ -88,7 +88,7 @@ type entry struct {
 func (s *spool) add(o *cluster.Object) error {
 	e := s.entries[o.GVK()]
 	if e == nil {
-		f, err := os.Create(filepath.Join(s.dir, strconv.Itoa(len(s.entries)))) //nolint:gosec // a name of our own
+		f, err := os.Create(filepath.Join(s.dir, strconv.Itoa(len(s.entries))))
 		if err != nil {
 			return err
 		}

@@ -424,7 +424,7 @@ func (m *maker) secretValues(a *app) labels {
 
 func (m *maker) settings(a *app) labels {
 	v := labels{
-		"HTTP_PORT": fmt.Sprint(a.port), "CACHE_TTL": pick(m, "30s", "5m", "1h"), "FEATURES": pick(m, "a,b", "a", "b,c"),
+		"HTTP_PORT": strconv.Itoa(a.port), "CACHE_TTL": pick(m, "30s", "5m", "1h"), "FEATURES": pick(m, "a,b", "a", "b,c"),
 		"UPSTREAM": "http://" + pick(m, wordList...) + "-api." + m.space.team + "-prod.svc:80",
 	}
 	if m.chance(0.03) {
@@ -435,8 +435,8 @@ func (m *maker) settings(a *app) labels {
 
 // limits adds the quota and the default limits of a namespace.
 func (m *maker) limits() {
-	hard := labels{"pods": fmt.Sprint(2*m.space.pods + 20), "requests.cpu": fmt.Sprint(m.space.pods + 10), "requests.memory": fmt.Sprint(2*m.space.pods+20) + "Gi"}
-	m.object("v1", "ResourceQuota", "team", nil, nil, "spec", obj("hard", hard), "status", obj("hard", hard, "used", labels{"pods": fmt.Sprint(m.space.pods)}))
+	hard := labels{"pods": strconv.Itoa(2*m.space.pods + 20), "requests.cpu": strconv.Itoa(m.space.pods + 10), "requests.memory": strconv.Itoa(2*m.space.pods+20) + "Gi"}
+	m.object("v1", "ResourceQuota", "team", nil, nil, "spec", obj("hard", hard), "status", obj("hard", hard, "used", labels{"pods": strconv.Itoa(m.space.pods)}))
 	if m.chance(0.7) {
 		m.object("v1", "LimitRange", "defaults", nil, nil, "spec", obj("limits", list(obj("type", "Container",
 			"default", labels{"memory": "512Mi"}, "defaultRequest", labels{"cpu": "50m", "memory": "128Mi"}))))

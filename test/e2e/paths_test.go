@@ -149,6 +149,7 @@ func walks() []walk {
 		{
 			"paths-ops/token", "secret:paths-data/ledger", "P15 P12", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				out, ok := a.post(t, "/api/v1/namespaces/paths-data/serviceaccounts/reporter/token", `{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}`)
 				return ok && ledger(t, a.holding(t, out.At("status", "token").Str()))
 			},
@@ -156,14 +157,19 @@ func walks() []walk {
 		{
 			"paths-ops/support", "secret:paths-data/ledger", "P06 S02 P12", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				out, err := run(time.Minute, kubectl(t), "--kubeconfig", a.config, "exec", "-n", "paths-web", "operator", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
 				return err == nil && ledger(t, a.holding(t, strings.TrimSpace(out)))
 			},
 		},
 		{
 			"paths-build/builder", "secret:paths-build/signing", "P02 S03",
-			func(t *testing.T, a attacker) bool { return a.reads(t, "paths-build", "signing", "a key") },
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
+				return a.reads(t, "paths-build", "signing", "a key")
+			},
+			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				out, ok := a.runs(t, "paths-build", "thief", `{"restartPolicy": "Never", `+asUser+`, "volumes": [{"name": "s", "secret": {"secretName": "signing"}}],
 					"containers": [{"name": "c", "image": "`+labImage+`", "command": ["cat", "/s/note"], "volumeMounts": [{"name": "s", "mountPath": "/s"}],
 					"securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}`)
@@ -173,6 +179,7 @@ func walks() []walk {
 		{
 			"paths-ops/tuner", "cluster-admin", "P16", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				out := a.call(t, http.MethodPatch, "/apis/rbac.authorization.k8s.io/v1/clusterroles/paths-tuner", mergeType,
 					[]byte(`{"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}`))
 				return out.ok() && soon(t, a)
@@ -181,6 +188,7 @@ func walks() []walk {
 		{
 			"paths-ops/binder", "cluster-admin", "P17", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				_, ok := a.post(t, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", `{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "paths-bound"},
 					"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
 					"subjects": [{"kind": "ServiceAccount", "name": "binder", "namespace": "paths-ops"}]}`)
@@ -190,13 +198,19 @@ func walks() []walk {
 		{
 			"paths-ops/helpdesk", "cluster-admin", "P20 P01", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				return ledger(t, a.with(t, func(c *rest.Config) { c.Impersonate.UserName = "paths-chief" }))
 			},
 		},
 		{
 			"paths-ops/labeller", "node", "P32 P04",
-			func(t *testing.T, a attacker) bool { _, ok := a.runs(t, "paths-locked", "early", ownsNode); return ok },
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
+				_, ok := a.runs(t, "paths-locked", "early", ownsNode)
+				return ok
+			},
+			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				out := a.call(t, http.MethodPatch, "/api/v1/namespaces/paths-locked", mergeType, []byte(`{"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}`))
 				if !out.ok() {
 					return false
@@ -208,6 +222,7 @@ func walks() []walk {
 		{
 			"paths-ops/minter", "secret:paths-data/ledger", "P14 P12", ledger,
 			func(t *testing.T, a attacker) bool {
+				t.Helper()
 				if _, ok := a.post(t, "/api/v1/namespaces/paths-web/secrets", `{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
 					"metadata": {"name": "minted", "annotations": {"kubernetes.io/service-account.name": "operator"}}}`); !ok {
 					return false
@@ -257,7 +272,7 @@ func kubectl(t *testing.T) string {
 func stage(t *testing.T, a *api) {
 	t.Helper()
 	text := pathsExample(t)
-	clear := func() {
+	wipe := func() {
 		for _, root := range parse(t, text) {
 			if kind := root.Get("kind").Str(); kind == "Namespace" || strings.HasPrefix(kind, "Cluster") {
 				path, _ := a.path(t, root)
@@ -270,7 +285,7 @@ func stage(t *testing.T, a *api) {
 			return out.ok() && !strings.Contains(string(out.body), `"name":"paths-`)
 		})
 	}
-	clear()
+	wipe()
 	a.mustApply(t, text)
 	eventually(t, "the operator runs", func() bool {
 		return strings.Contains(string(a.call(t, http.MethodGet, fmt.Sprintf(podsOf, "paths-web")+"/operator", "", nil).body), `"phase":"Running"`)
@@ -328,7 +343,7 @@ func TestPathsAreReal(t *testing.T) {
 		for _, h := range paths[0].Hops {
 			ids = append(ids, g.Steps[h.Step].ID)
 		}
-		for _, id := range strings.Fields(w.primitives) {
+		for id := range strings.FieldsSeq(w.primitives) {
 			if !strings.Contains(strings.Join(ids, " "), id) {
 				t.Errorf("%s to %s: the path goes by %v, want %s on it", w.account, w.goal, ids, id)
 			}
@@ -408,6 +423,7 @@ func TestFalsePaths(t *testing.T) {
 	g := live(t)
 	for _, w := range []walk{
 		{account: "paths-safe/half-binder", goal: "cluster-admin", through: func(t *testing.T, a attacker) bool {
+			t.Helper()
 			_, ok := a.post(t, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", `{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "paths-bound"},
 				"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
 				"subjects": [{"kind": "ServiceAccount", "name": "half-binder", "namespace": "paths-safe"}]}`)
@@ -417,6 +433,7 @@ func TestFalsePaths(t *testing.T) {
 		{account: "paths-safe/watcher", goal: "workload:paths-web/Pod/operator", through: canExec},
 		{account: "paths-safe/named", goal: "secret:paths-data/ledger", through: ledger},
 		{account: "paths-safe/maker", goal: "node", through: func(t *testing.T, a attacker) bool {
+			t.Helper()
 			_, ok := a.runs(t, "paths-locked", "maker", ownsNode)
 			return ok
 		}},

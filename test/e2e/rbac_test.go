@@ -256,7 +256,8 @@ func (w reviews) request(m *rbac.Model) (rbac.Identity, rbac.Attributes) {
 	ids := []rbac.Identity{
 		rbac.User("rbac-e2e-alice", "rbac-e2e-devs"), rbac.User("rbac-e2e-bob", "rbac-e2e-devs"), rbac.User("rbac-e2e-alice"),
 		rbac.Account(rbacHere, "a"), rbac.Account(rbacHere, "b"), rbac.Account(rbacThere, "a"), rbac.Account(rbacThere, "c"),
-		{User: rbac.Anonymous, Groups: []string{rbac.Unauthenticated}}, rbac.User("rbac-e2e-root", rbac.Masters),
+		{User: rbac.Anonymous, Groups: []string{rbac.Unauthenticated}},
+		rbac.User("rbac-e2e-root", rbac.Masters),
 	}
 	id := ids[w.IntN(len(ids))]
 	a := rbac.Attributes{
