@@ -242,6 +242,27 @@ func (g *Graph) Entries() []Entry {
 	return out
 }
 
+// Identities are the entries that RBAC knows: people, groups and service accounts
+// that are no part of Kubernetes and not cluster-admin by a binding.
+func (g *Graph) Identities() []Entry {
+	var out []Entry
+	holders := g.holders()
+	for i := range g.Vertices {
+		v := &g.Vertices[i]
+		if v.System || holders[i] {
+			continue
+		}
+		switch v.Kind {
+		case User, Group:
+			out = append(out, Entry{i, 0.3})
+		case ServiceAccount:
+			out = append(out, Entry{i, 0.1})
+		default:
+		}
+	}
+	return out
+}
+
 // inPods are the service accounts, by vertex, whose token some pod has, and those
 // that are granted everything.
 func (g *Graph) inPods() []bool {

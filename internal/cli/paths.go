@@ -35,6 +35,9 @@ type pathFlags struct {
 	failOn          string
 	cni             string
 	allowIncomplete bool
+	// identities makes paths begin where RBAC does: at people, groups and service
+	// accounts, whether or not a pod has their token.
+	identities bool
 }
 
 func newPaths(env *Env) *cobra.Command {
@@ -50,8 +53,9 @@ for a live cluster (read only), or snapshot:FILE; cluster is the default. Severa
 clusters make one graph.
 
 Paths begin by default on the internet, at people and groups that are not
-cluster-admin anyway, and in the pods of workloads; they lead to cluster-admin,
-nodes, all Secrets, cloud principals and other clusters. --from and --to take
+cluster-admin anyway, in the pods of workloads, and at service accounts whose
+token no pod has; they lead to cluster-admin, nodes, all Secrets, cloud principals
+and other clusters. --from and --to take
 ` + pathSelectors + `,
 or a kind alone for all of it.
 
@@ -67,6 +71,26 @@ but something could not be read (0 with --allow-incomplete).`,
   seawall paths cluster --what-if new-role.yaml --without ClusterRoleBinding/old`,
 		RunE: func(cmd *cobra.Command, targets []string) error { return p.run(cmd.Context(), env, targets) },
 	}
+	p.flags(cmd)
+	return cmd
+}
+
+func newRBACPaths(env *Env) *cobra.Command {
+	p := pathFlags{identities: true}
+	cmd := &cobra.Command{
+		Use:   "paths [TARGET...]",
+		Short: "Find how people, groups and service accounts become more than they are",
+		Long: `Find how people, groups and service accounts become more than they are: the attack
+paths that begin at each identity to which something is granted.`,
+		Example: `  seawall rbac paths --to cluster-admin
+  seawall rbac paths deploy/ --from serviceaccount:ci/deployer`,
+		RunE: func(cmd *cobra.Command, targets []string) error { return p.run(cmd.Context(), env, targets) },
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+func (p *pathFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	p.register(f)
 	f.StringArrayVar(&p.from, "from", nil, "where paths begin (repeatable)")
@@ -83,7 +107,6 @@ but something could not be read (0 with --allow-incomplete).`,
 	f.StringVar(&p.cni, "cni", "", "network plugin to reckon with, where it cannot be seen")
 	f.BoolVar(&p.allowIncomplete, "allow-incomplete", false, "exit with 0 even if something could not be read")
 	cmd.MarkFlagsMutuallyExclusive("cut", "no-cut")
-	return cmd
 }
 
 const pathSelectors = "internet, user:ann,\ngroup:devs, serviceaccount:shop/web, workload:shop/Deployment/web, node:NAME,\nsecret:shop/db, cloud:ARN, cluster-admin, cluster-admin:CLUSTER, outside:NAME"
@@ -157,6 +180,9 @@ func nonNil(list []string) []string {
 // question is what the flags ask of a graph.
 func (p *pathFlags) question(g *attack.Graph) (attack.Question, error) {
 	q := attack.Question{Entries: g.Entries(), Goals: g.Goals(), Limit: p.limit, Cut: p.cut && !p.noCut}
+	if p.identities {
+		q.Entries = g.Identities()
+	}
 	if len(p.from) > 0 {
 		q.Entries = nil
 	}

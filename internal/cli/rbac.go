@@ -28,7 +28,7 @@ are put together and the default roles are taken to be there.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newWhoCan(env), newCan(env), newReview(env))
+	cmd.AddCommand(newWhoCan(env), newCan(env), newReview(env), newRBACPaths(env))
 	return cmd
 }
 
