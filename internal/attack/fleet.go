@@ -484,7 +484,7 @@ func (f *fleet) trust(i, j int) {
 func (f *fleet) accounts(i int, each func(v int32, k Key)) {
 	for v := range len(f.g.Vertices) {
 		if k := f.g.Vertices[v].Key; k.Kind == ServiceAccount && k.Cluster == f.builders[i].cluster {
-			each(int32(v), k) //nolint:gosec // an index
+			each(int32(v), k)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (b *builder) identities() {
 	}
 	for i := range b.g.Vertices {
 		if b.g.Vertices[i].Cluster == b.cluster {
-			b.groups(int32(i)) //nolint:gosec // an index
+			b.groups(int32(i))
 		}
 	}
 	b.strangers()

@@ -32,7 +32,7 @@ func (b *builder) impersonation(v int32, h *holdings) {
 	}
 	for i := range b.g.Vertices {
 		if x := &b.g.Vertices[i]; x.Kind == Group && x.Cluster == b.cluster && x.Name != rbac.Masters {
-			b.lead(v, int32(i), both{Primitive: impersonate, needs: [][]grant{names[x.Name], who}}) //nolint:gosec // an index
+			b.lead(v, int32(i), both{Primitive: impersonate, needs: [][]grant{names[x.Name], who}})
 		}
 	}
 	b.lead(v, b.admin(), both{Primitive: impersonate, needs: [][]grant{names[rbac.Masters], who}})
@@ -74,7 +74,7 @@ func (b *builder) constrained(v int32, h *holdings) {
 		acted := 0
 		for i := 0; i < len(b.g.Vertices) && len(on) > 0; i++ {
 			x := b.g.Vertices[i]
-			if x.Kind != c.kind || x.Cluster != b.cluster || int32(i) == v || len(b.holds[int32(i)]) == 0 { //nolint:gosec // an index
+			if x.Kind != c.kind || x.Cluster != b.cluster || int32(i) == v || len(b.holds[int32(i)]) == 0 {
 				continue
 			}
 			take := h.in(x.Namespace, c.part, naming(x.Name))
@@ -85,7 +85,7 @@ func (b *builder) constrained(v int32, h *holdings) {
 				b.unknown(fmt.Sprintf("what %s gains by acting as each of more than %d identities", b.g.Name(int(v)), maxActed))
 				break
 			}
-			b.actsFor(v, int32(i), take, on, when) //nolint:gosec // an index
+			b.actsFor(v, int32(i), take, on, when)
 		}
 	}
 }

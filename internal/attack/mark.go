@@ -64,7 +64,7 @@ func (g *Graph) Marks(entries []Entry, goals []Goal) *Marks {
 		if m.steps[i].Risk == 0 {
 			continue
 		}
-		step := int32(i) //nolint:gosec // an index
+		step := int32(i)
 		for _, ev := range g.Steps[i].Evidence {
 			if have := m.byObject[ev.Object]; len(have) == 0 || have[len(have)-1] != step {
 				m.byObject[ev.Object] = append(have, step)
@@ -93,7 +93,7 @@ func (g *Graph) ends(w *ways, next func(edge) int32) []int32 {
 	}
 	var way []int32
 	for i := range w.edge {
-		v := int32(i) //nolint:gosec // an index
+		v := int32(i)
 		for out[v] < 0 && w.edge[v] >= 0 {
 			way = append(way, v)
 			v = next(g.edges[w.edge[v]])

@@ -111,6 +111,9 @@ func (b *builder) flaws(t *cluster.PodTemplate, c *cluster.Container) []weakness
 			checks:     []string{"image-rce-vuln-exposed", "image-critical-vuln-exposed"},
 			conditions: []Condition{{Text: "the program with " + f.ID + " is what answers"}},
 		}
+		if f.EPSS == 0 { // nobody says
+			w.likelihood = 0.25
+		}
 		if f.KEV {
 			w.likelihood = 0.9
 			w.text += ", which is exploited"

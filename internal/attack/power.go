@@ -72,7 +72,7 @@ func (b *builder) vertices(kind Kind, ns string) []int32 {
 		for i := range b.g.Vertices {
 			if v := &b.g.Vertices[i]; v.Cluster == b.cluster && (v.Kind == ServiceAccount || v.Kind == Workload || v.Kind == Secret) {
 				k := Key{Kind: v.Kind, Namespace: v.Namespace}
-				b.residents[k] = append(b.residents[k], int32(i)) //nolint:gosec // an index
+				b.residents[k] = append(b.residents[k], int32(i))
 			}
 		}
 	}
@@ -293,8 +293,8 @@ func (b *builder) anyIdentity() int32 {
 			}
 			switch {
 			case x.Name == rbac.Masters, x.Name == rbac.Anonymous, x.Name == rbac.Unauthenticated:
-			case len(b.holds[int32(i)]) > 0: //nolint:gosec // an index
-				b.always(within, v, int32(i)) //nolint:gosec // an index
+			case len(b.holds[int32(i)]) > 0:
+				b.always(within, v, int32(i))
 			}
 		}
 		b.always(within, v, b.kubeletIdentity())

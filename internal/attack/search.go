@@ -286,7 +286,7 @@ func (g *Graph) holders() []bool {
 	var todo []int32
 	for v := range g.Vertices {
 		if g.Vertices[v].Kind == Admin {
-			todo = append(todo, int32(v)) //nolint:gosec // an index
+			todo = append(todo, int32(v))
 		}
 	}
 	for len(todo) > 0 {

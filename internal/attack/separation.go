@@ -37,7 +37,7 @@ func (g *Graph) Separate(cluster int) *Separation {
 		if v := &g.Vertices[i]; v.Cluster == cluster && v.Namespace != "" {
 			of[i] = int32(s.index[v.Namespace]) //nolint:gosec // an index
 			if v.Kind == Workload {
-				starts[of[i]] = append(starts[of[i]], int32(i)) //nolint:gosec // an index
+				starts[of[i]] = append(starts[of[i]], int32(i))
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func (g *Graph) Separate(cluster int) *Separation {
 	for n := range s.Namespaces {
 		bits := make([]uint64, (len(s.Namespaces)+63)/64)
 		todo = append(todo[:0], starts[n]...)
-		round := int32(n + 1) //nolint:gosec // an index
+		round := int32(n + 1)
 		for _, v := range todo {
 			seen[v] = round
 		}

@@ -40,6 +40,7 @@ func TestWorkloadImages(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for file, text := range images.Advisories() {
+		text = strings.Replace(text, `"summary":`, `"database_specific":{"cwe_ids":["CWE-94"]},"summary":`, 1) // it runs code
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +71,12 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
 spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: web}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: default, namespace: shop}]
 `, host)
 	if err := os.WriteFile(filepath.Join(manifests, "web.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,7 +86,7 @@ spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}
 		t.Fatal(err)
 	}
 	result, err := scan.Run(t.Context(), scan.Options{
-		Targets: []string{manifests}, Rules: rules, Funcs: checks.Funcs(),
+		Targets: []string{manifests}, Rules: rules, Funcs: checks.Funcs(), Paths: true,
 		Choice:         scan.Choice{Globs: []string{"image-*"}},
 		Params:         map[string]map[string]any{"image-too-many-vulns": {"critical": int64(0), "high": int64(0)}},
 		WorkloadImages: true, Image: imagescan.Options{Database: db, Today: "2024-06-01"},
@@ -99,6 +106,17 @@ spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}
 	}
 	if len(result.Coverage.Images) != 1 || len(result.Coverage.Images[0].Workloads) != 1 || result.Coverage.Images[0].Workloads[0].Exposed == "" {
 		t.Errorf("images: %+v", result.Coverage.Images)
+	}
+	if use := result.Coverage.Images[0].Workloads[0]; use.Path != "the internet -> cluster-admin" {
+		t.Errorf("the path through the workload: %+v", use)
+	}
+	if result.AttackPaths == nil || result.AttackPaths.Paths[0].Steps[0].Primitive != "P53" {
+		t.Errorf("paths: %+v", result.AttackPaths)
+	}
+	for _, f := range result.Findings {
+		if f.Vulnerability != nil && f.Vulnerability.RCE != (f.AttackPath != nil) {
+			t.Errorf("%s: runs code: %v, on a path: %+v", f.Vulnerability.ID, f.Vulnerability.RCE, f.AttackPath)
+		}
 	}
 	missing, unmet := false, false
 	for _, hole := range result.Coverage.Incomplete {

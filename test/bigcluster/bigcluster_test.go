@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +94,7 @@ func TestSizes(t *testing.T) {
 		{Pods: 2345, Nodes: 30, Namespaces: 17, Version: "v1.33.1", Provider: "azure"},
 	}
 	for _, o := range tests {
-		t.Run(fmt.Sprint(o.Pods), func(t *testing.T) {
+		t.Run(strconv.Itoa(o.Pods), func(t *testing.T) {
 			s := plan(t, o).Snapshot()
 			if got := len(s.Kind("Pod")); got != o.Pods {
 				t.Errorf("got %d pods, want %d", got, o.Pods)

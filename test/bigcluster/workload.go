@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -120,7 +121,7 @@ func (m *maker) replicaSets(deployment, template node, replicas, old int) {
 		template := withLabels(template, "pod-template-hash", hash)
 		match := labelsOf(deployment.At("spec", "selector", "matchLabels")).with("pod-template-hash", hash)
 		meta := obj("name", name+"-"+hash, "namespace", m.space.name, "labels", template.At("metadata", "labels"),
-			"annotations", labels{"deployment.kubernetes.io/revision": fmt.Sprint(i + 1)},
+			"annotations", labels{"deployment.kubernetes.io/revision": strconv.Itoa(i + 1)},
 			"ownerReferences", list(ownerOf(deployment)))
 		rs := m.add(obj("apiVersion", "apps/v1", "kind", "ReplicaSet", "metadata", meta,
 			"spec", obj("replicas", count, "selector", obj("matchLabels", match), "template", template),
@@ -150,7 +151,7 @@ func (m *maker) statefulPods(set, template node, replicas int) {
 			m.claim(claim, c.Get("spec"), labelsOf(set.At("spec", "selector", "matchLabels")))
 			volumes = append(volumes, obj("name", volume, "persistentVolumeClaim", obj("claimName", claim)))
 		}
-		p.add(pod, labels{"statefulset.kubernetes.io/pod-name": pod, "apps.kubernetes.io/pod-index": fmt.Sprint(i)}, volumes...)
+		p.add(pod, labels{"statefulset.kubernetes.io/pod-name": pod, "apps.kubernetes.io/pod-index": strconv.Itoa(i)}, volumes...)
 	}
 	m.groups = append(m.groups, p.group)
 }
