@@ -11,6 +11,9 @@ import (
 	"seawall.io/seawall/internal/redact"
 )
 
+// registryPrefix begins the names of registries among what is Outside.
+const registryPrefix = "registry "
+
 // images adds P52: who holds the credentials of a registry may be able to push
 // there, and workloads that pull a tag run what it then is. A registry is in the
 // graph where a Secret leads to it, for each of the organizations in it whose
@@ -33,7 +36,7 @@ func (b *builder) images() {
 				}
 				to, ok := known[place]
 				if !ok {
-					to = b.g.vertex(Key{Kind: Outside, Cluster: None, Name: "registry " + place})
+					to = b.g.vertex(Key{Kind: Outside, Cluster: None, Name: registryPrefix + place})
 					known[place] = to
 				}
 				b.push(secret, to, p.evidence, place)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"seawall.io/seawall/internal/rbac"
 )
@@ -342,7 +343,8 @@ func (g *Graph) Goals() []Goal {
 	for _, kind := range []Kind{Cloud, Outside} {
 		var own []int
 		for i := range g.Vertices {
-			if g.Vertices[i].Kind == kind {
+			// Who pulls from a registry is not after it: it is a way, and rarely an end.
+			if v := &g.Vertices[i]; v.Kind == kind && !strings.HasPrefix(v.Name, registryPrefix) {
 				own = append(own, i)
 			}
 		}
