@@ -3,6 +3,7 @@ package reach
 import (
 	"net/netip"
 	"slices"
+	"sync"
 
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
@@ -188,12 +189,21 @@ func (s span) prefixes() []netip.Prefix {
 // internet: what RFC 6890 sets aside for other uses is none of it.
 func internet(six bool) []span {
 	if six {
-		return without([]span{spanOf(netip.MustParsePrefix("2000::/3"))}, spansOf("2001:db8::/32", "2001::/23", "3fff::/20"))
+		return internet6()
 	}
-	return without([]span{spanOf(netip.MustParsePrefix("0.0.0.0/0"))}, spansOf(
-		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
-		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"))
+	return internet4()
 }
+
+var (
+	internet4 = sync.OnceValue(func() []span {
+		return without([]span{spanOf(netip.MustParsePrefix("0.0.0.0/0"))}, spansOf(
+			"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+			"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"))
+	})
+	internet6 = sync.OnceValue(func() []span {
+		return without([]span{spanOf(netip.MustParsePrefix("2000::/3"))}, spansOf("2001:db8::/32", "2001::/23", "3fff::/20"))
+	})
+)
 
 func spansOf(prefixes ...string) []span {
 	out := make([]span, len(prefixes))
