@@ -188,6 +188,9 @@ func saveMemory(env *Env, targets []string) {
 		}
 	}
 	debug.SetGCPercent(percent)
+	if percent == 50 {
+		leavePages()
+	}
 }
 
 // verdict turns a report into the exit code.
