@@ -400,7 +400,7 @@ func (d *drawing) box(w *sink, i int, x, y float64) {
 		svgText(n.Name), class, px(x), px(y), px(boxWidth), px(boxHeight), px(radius), px(stroke))
 	w.printf(`<text x="%s" y="%s" text-anchor="middle" fill="currentColor" opacity=".75" font-size="10.5">%s</text>`, px(x+boxWidth/2), px(y+17), svgText(n.Kind))
 	w.printf(`<text x="%s" y="%s" text-anchor="middle" fill="currentColor" font-weight="%s">%s</text></g>`+"\n",
-		px(x+boxWidth/2), px(y+33), weight, svgText(middle(clean(n.Name), nameColumns)))
+		px(x+boxWidth/2), px(y+33), weight, svgText(middle(withoutKind(clean(n.Name)), nameColumns)))
 }
 
 // px writes a length with one digit at most.
@@ -410,3 +410,13 @@ func px(v float64) string {
 }
 
 func svgText(s string) string { return html.EscapeString(clean(s)) }
+
+// withoutKind is a name without the kind before it, which a box has above it.
+func withoutKind(name string) string {
+	for _, kind := range []string{"service account ", "Secret ", "user ", "group ", "node "} {
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return rest
+		}
+	}
+	return name
+}
