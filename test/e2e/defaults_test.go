@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +18,21 @@ import (
 // against those of a real API server.
 func TestDefaultRoles(t *testing.T) {
 	a := cluster(t)
+	var differences []string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(strings.Join(differences, "\n"))
+		}
+	})
+	// The rules of aggregated roles are filled in soon after the start.
+	eventually(t, "the roles of the API server are those that are known", func() bool {
+		differences = compareDefaults(t, a)
+		return len(differences) == 0
+	})
+}
+
+func compareDefaults(t *testing.T, a *api) (differences []string) {
+	t.Helper()
 	var objects []*snapshot.Object
 	for path, kind := range map[string]string{
 		"/apis/rbac.authorization.k8s.io/v1/clusterroles": "ClusterRole",
@@ -36,7 +53,7 @@ func TestDefaultRoles(t *testing.T) {
 		}
 	}
 	if len(objects) < 60 {
-		t.Fatalf("the API server ships %d roles, want at least 60", len(objects))
+		return []string{fmt.Sprintf("the API server ships %d roles, want at least 60", len(objects))}
 	}
 	live := snapshot.NewSnapshot(objects)
 	live.Whole = true
@@ -45,13 +62,14 @@ func TestDefaultRoles(t *testing.T) {
 		want := theirs.Role(o.Kind, o.Namespace, o.Name)
 		got := ours.Role(o.Kind, o.Namespace, o.Name)
 		if got == nil {
-			t.Errorf("%s %s/%s is not known", o.Kind, o.Namespace, o.Name)
+			differences = append(differences, fmt.Sprintf("%s %s/%s is not known", o.Kind, o.Namespace, o.Name))
 			continue
 		}
 		if diff := cmp.Diff(ruleTexts(t, want), ruleTexts(t, got)); diff != "" {
-			t.Errorf("%s (-server +known):\n%s", got, diff)
+			differences = append(differences, fmt.Sprintf("%s (-server +known):\n%s", got, diff))
 		}
 	}
+	return differences
 }
 
 // ruleTexts returns the rules of a role, sorted: an aggregated one gathers them

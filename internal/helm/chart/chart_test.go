@@ -45,7 +45,7 @@ func FuzzAgreesWithHelm(f *testing.F) {
 		given := g.values(0, []string{"root", "a", "b", "c"})
 		got, gotErr := ours(files, copyMap(given))
 		if errors.Is(gotErr, errEndless) {
-			t.Skip("Helm overflows its stack")
+			return // Helm overflows its stack
 		}
 		want, wantErr := helm(files, copyMap(given))
 		if (wantErr != nil) != (gotErr != nil) {
