@@ -78,7 +78,7 @@ type jsonParser struct {
 	limits    Limits
 	left      int
 	build     builder
-	shared    *Shared // nil where each value is to have its place
+	shared    *SharedReader // nil where each value is to have its place
 	err       *Error
 	// refused is set if text is JSON, but beyond a limit or ambiguous, so that
 	// reading it as YAML would not help.
@@ -219,7 +219,7 @@ func (p *jsonParser) collection(open byte, depth int) *Node {
 		p.array(n, depth+1)
 	}
 	if p.err == nil && sum != [2]uint64{} {
-		p.shared.keep(sum, sharedValue{n, left - p.left, p.wide - wide})
+		p.shared.shared.keep(sum, sharedValue{n, left - p.left, p.wide - wide})
 	}
 	return n
 }

@@ -24,7 +24,6 @@ type Shared struct {
 type sharedShard struct {
 	mu    sync.Mutex
 	known map[[2]uint64]sharedValue
-	keys  map[string]string
 }
 
 type sharedValue struct {
@@ -44,7 +43,7 @@ const (
 func NewShared() *Shared {
 	s := &Shared{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	for i := range s.shards {
-		s.shards[i].known, s.shards[i].keys = map[[2]uint64]sharedValue{}, map[string]string{}
+		s.shards[i].known = map[[2]uint64]sharedValue{}
 	}
 	return s
 }
@@ -53,10 +52,12 @@ func NewShared() *Shared {
 type SharedReader struct {
 	shared *Shared
 	build  builder
+	// keys are those of maps, of which few texts have any that others have not.
+	keys map[string]string
 }
 
 // Reader returns a reader for one goroutine.
-func (s *Shared) Reader() *SharedReader { return &SharedReader{shared: s} }
+func (s *Shared) Reader() *SharedReader { return &SharedReader{shared: s, keys: map[string]string{}} }
 
 // ParseJSON is the function of this name, but for positions and for what the
 // nodes share.
@@ -66,7 +67,7 @@ func (r *SharedReader) ParseJSON(text []byte, l Limits) (*Node, error) {
 		return nil, err
 	}
 	r.build.openFields, r.build.openItems = r.build.openFields[:0], r.build.openItems[:0]
-	p := &jsonParser{text: text, line: 1, limits: l, left: l.Nodes, build: r.build, shared: r.shared}
+	p := &jsonParser{text: text, line: 1, limits: l, left: l.Nodes, build: r.build, shared: r}
 	root, err := p.whole()
 	r.build = p.build
 	return root, err
@@ -93,16 +94,13 @@ func (s *Shared) keep(k [2]uint64, v sharedValue) {
 	shard.known[k] = v
 }
 
-// key returns a key of a map, which few texts have that others have not.
-func (s *Shared) key(text string) string {
-	shard := &s.shards[maphash.String(s.seeds[0], text)%uint64(len(s.shards))]
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	if k, ok := shard.keys[text]; ok {
+// key returns a key that keeps no text alive.
+func (r *SharedReader) key(text string) string {
+	if k, ok := r.keys[text]; ok {
 		return k
 	}
 	k := strings.Clone(text)
-	shard.keys[k] = k
+	r.keys[k] = k
 	return k
 }
 
@@ -116,8 +114,8 @@ func (p *jsonParser) known(depth int) (n *Node, sum [2]uint64) {
 	if size < sharedLeast || size > sharedMost {
 		return nil, sum
 	}
-	sum = p.shared.sum(p.text[p.i : p.i+size])
-	v, ok := p.shared.find(sum)
+	sum = p.shared.shared.sum(p.text[p.i : p.i+size])
+	v, ok := p.shared.shared.find(sum)
 	if !ok || v.nodes > p.left {
 		return nil, sum
 	}
