@@ -132,7 +132,7 @@ func TestProbe(t *testing.T) {
 	eventually(t, "the pods listen", func() bool {
 		r, _ := scan(t, "cluster", "--probe", "--check", unauthenticated, "--namespace", "probed", "--kubeconfig", shared.kubeconfig)
 		findings, holes := told(r)
-		return len(findings) == 2 && strings.Count(holes, "no pod is ready") == 1
+		return len(findings) == 2 && strings.Count(holes, "no pod is ready") == 1 && strings.Count(holes, "probed/") == 3
 	})
 	config := accountConfig(t, a, "probed", "prober")
 	args := []string{"--check", unauthenticated, "--namespace", "probed", "--fail-on", "none"}
