@@ -208,10 +208,17 @@ func (a *api) strangerAsks(t *testing.T, kubeconfig string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := string(a.call(t, http.MethodGet, "/api/v1/namespaces/probed/pods/listener/log", "", nil).body)
-	if !strings.Contains(log, "GET / HTTP/1.1") || !strings.Contains(log, "User-Agent: seawall/") {
-		t.Errorf("the probe did not come to the pod: %q", log)
-	}
+	// The listener takes one connection after the other, and a probe that comes in
+	// between finds nobody.
+	var log string
+	eventually(t, "a probe comes to the listener", func() bool {
+		log = string(a.call(t, http.MethodGet, "/api/v1/namespaces/probed/pods/listener/log", "", nil).body)
+		if strings.Contains(log, "GET / HTTP/1.1") && strings.Contains(log, "User-Agent: seawall/") {
+			return true
+		}
+		scan(t, "cluster", "--probe", "--check", unauthenticated, "--namespace", "probed", "--fail-on", "none", "--kubeconfig", kubeconfig)
+		return false
+	})
 	for _, user := range config.AuthInfos {
 		if user.Token == "" || strings.Contains(log, user.Token) || strings.Contains(log, "Authorization") {
 			t.Errorf("a pod saw the credentials of the kubeconfig: %q", log)
