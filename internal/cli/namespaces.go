@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -141,7 +140,7 @@ func (n *namespacesFlags) answer(env *Env, targets []string, read *scan.Reading)
 		answer.Separate = &separate
 	}
 	if err := n.write(env, &answer); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return err
 	}
 	if len(answer.Incomplete) > 0 && !n.allowIncomplete {
 		return &exitError{code: exitIncomplete}
@@ -165,10 +164,7 @@ func viewOf(cluster string, v *isolation.View) namespaceView {
 
 func (n *namespacesFlags) write(env *Env, a *namespacesAnswer) error {
 	if n.output == "json" {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(a) //nolint:wrapcheck // the caller says what failed
+		return writeJSON(env, a)
 	}
 	var b strings.Builder
 	switch {
@@ -187,10 +183,12 @@ func (n *namespacesFlags) write(env *Env, a *namespacesAnswer) error {
 		fmt.Fprintf(&b, "not known: %s\n", u)
 	}
 	for _, hole := range a.Incomplete {
-		fmt.Fprintf(&b, "not read: %s\n", strings.TrimPrefix(hole.Location.String()+": "+hole.Reason, ": "))
+		b.WriteString(notRead(hole))
 	}
-	_, err := io.WriteString(env.Stdout, b.String())
-	return err //nolint:wrapcheck // the caller says what failed
+	if _, err := io.WriteString(env.Stdout, b.String()); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
 }
 
 func (n *namespacesFlags) writeWitness(b *strings.Builder, a *namespacesAnswer) {
@@ -250,7 +248,7 @@ func writeNamespaces(b *strings.Builder, views []namespaceView) error {
 		fmt.Fprintln(w) //nolint:errcheck // a builder takes all
 	}
 	if err := w.Flush(); err != nil {
-		return err //nolint:wrapcheck // the caller says what failed
+		return fmt.Errorf("writing the answer: %w", err)
 	}
 	b.WriteString("\n+ good  ! weak  X open  ? not known\n")
 	for i, aspect := range isolation.Aspects {

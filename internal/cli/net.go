@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -140,27 +139,11 @@ func (r *netReading) unread(m *reach.Model, count func(*netpol.Policy) bool) {
 	}
 }
 
-// netHead is what the JSON of every answer begins with.
-type netHead struct {
-	Version    string               `json:"version"`
-	Targets    []string             `json:"targets"`
-	Complete   bool                 `json:"complete"`
-	Incomplete []seawall.Incomplete `json:"incomplete,omitempty"`
-	Notes      []string             `json:"notes"`
-}
-
-func (n *netFlags) head(r *netReading) netHead {
-	return netHead{Version: Version(), Targets: n.targets, Complete: len(r.holes) == 0, Incomplete: r.holes, Notes: r.notes}
-}
-
 // finish writes the answer, and makes the exit code of what it rests on.
 func (n *netFlags) finish(env *Env, r *netReading, answer any, text string) error {
 	if n.output == "json" {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(answer); err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
+		if err := writeJSON(env, answer); err != nil {
+			return err
 		}
 		return n.verdict(&seawall.Coverage{Incomplete: r.holes})
 	}
@@ -171,7 +154,7 @@ func (n *netFlags) finish(env *Env, r *netReading, answer any, text string) erro
 			fmt.Fprintf(&b, "note: %s\n", note)
 		}
 		for _, hole := range r.holes {
-			fmt.Fprintf(&b, "not read: %s\n", strings.TrimPrefix(hole.Location.String()+": "+hole.Reason, ": "))
+			b.WriteString(notRead(hole))
 		}
 	}
 	if _, err := io.WriteString(env.Stdout, b.String()); err != nil {

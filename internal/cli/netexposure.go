@@ -85,9 +85,9 @@ with --allow-incomplete).`,
 				return fmt.Errorf("no workload was read from %s", strings.Join(n.targets, ", "))
 			}
 			return n.finish(env, r, struct {
-				netHead
+				answerHead
 				Workloads []*exposureAnswer `json:"workloads"`
-			}{n.head(r), answers}, exposureTable(answers))
+			}{n.head(r.holes, r.notes), answers}, exposureTable(answers))
 		},
 	}
 	n.register(cmd)

@@ -20,7 +20,7 @@ import (
 
 // generateAnswer is the set of policies that `net generate` writes as JSON.
 type generateAnswer struct {
-	netHead
+	answerHead
 	Namespaces []string          `json:"namespaces"`
 	Policies   []json.RawMessage `json:"policies"`
 	Needs      []declaredNeed    `json:"needs"`
@@ -137,7 +137,7 @@ func (n *netFlags) generated(env *Env, r *netReading, m *reach.Model, set *netge
 	}
 	if n.output == "json" {
 		answer := &generateAnswer{
-			netHead: n.head(r), Namespaces: set.Namespaces, Policies: []json.RawMessage{}, Needs: needsOf(set.Needs),
+			answerHead: n.head(r.holes, r.notes), Namespaces: set.Namespaces, Policies: []json.RawMessage{}, Needs: needsOf(set.Needs),
 			Unproven: []netDoubt{}, Beyond: []netBeyond{}, Replaced: []netPolicy{},
 		}
 		for _, p := range set.Policies {

@@ -76,9 +76,9 @@ with --allow-incomplete).`,
 				text = matrixDot(answers)
 			}
 			return n.finish(env, r, struct {
-				netHead
+				answerHead
 				Matrices []*matrixAnswer `json:"matrices"`
-			}{n.head(r), answers}, text)
+			}{n.head(r.holes, r.notes), answers}, text)
 		},
 	}
 	n.register(cmd)

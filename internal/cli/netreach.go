@@ -72,9 +72,9 @@ that may decide could not be read (0 with --allow-incomplete).`,
 				return err
 			}
 			return n.finish(env, r, struct {
-				netHead
+				answerHead
 				Answers []*reachAnswer `json:"answers"`
-			}{n.head(r), answers}, reachTable(answers))
+			}{n.head(r.holes, r.notes), answers}, reachTable(answers))
 		},
 	}
 	n.register(cmd)

@@ -17,7 +17,7 @@ import (
 
 // verifyAnswer is what `net verify` says of a change of policies.
 type verifyAnswer struct {
-	netHead
+	answerHead
 	Changes []netChange `json:"changes"`
 	// Broken are declared connections that the change denies, Doubtful those that
 	// are no longer sure.
@@ -133,7 +133,7 @@ func (n *netFlags) verified(env *Env, r *netReading, after *reach.Model, c *netg
 	for _, b := range c.Doubtful {
 		r.holes = append(r.holes, seawall.Incomplete{Reason: fmt.Sprintf("%s was allowed, and is %s: %s", b.Need, b.Answer, b.Why)})
 	}
-	answer := &verifyAnswer{netHead: n.head(r), Changes: []netChange{}, Broken: doubtsOf(c.Broken), Doubtful: doubtsOf(c.Doubtful)}
+	answer := &verifyAnswer{answerHead: n.head(r.holes, r.notes), Changes: []netChange{}, Broken: doubtsOf(c.Broken), Doubtful: doubtsOf(c.Doubtful)}
 	opens := false
 	for i := range c.Changes {
 		x := &c.Changes[i]

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -95,11 +94,8 @@ func isCluster(s *cluster.Snapshot) bool { return s.Whole || s.Version != "" }
 // finish writes the answer and turns what it rests on into the exit code.
 func (q *questionFlags) finish(env *Env, r *rbacReading, answer any, table func(*strings.Builder)) error {
 	if q.output == "json" {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(answer); err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
+		if err := writeJSON(env, answer); err != nil {
+			return err
 		}
 	} else {
 		var b strings.Builder
@@ -134,19 +130,6 @@ func holeText(hole seawall.Incomplete) string {
 		return at.File + ": " + hole.Reason
 	}
 	return hole.Reason
-}
-
-// rbacHead is what the JSON of every answer begins with.
-type rbacHead struct {
-	Version    string               `json:"version"`
-	Targets    []string             `json:"targets"`
-	Complete   bool                 `json:"complete"`
-	Incomplete []seawall.Incomplete `json:"incomplete,omitempty"`
-	Notes      []string             `json:"notes"`
-}
-
-func (q *questionFlags) head(r *rbacReading) rbacHead {
-	return rbacHead{Version: Version(), Targets: q.targets, Complete: len(r.holes) == 0, Incomplete: r.holes, Notes: r.notes}
 }
 
 // rbacSource names what an answer is about: a cluster, or all files together.

@@ -45,7 +45,7 @@ its own name.`,
 				return err
 			}
 			answer := can(read, subject, asGroups, gains)
-			answer.rbacHead = q.head(read)
+			answer.answerHead = q.head(read.holes, read.notes)
 			return q.finish(env, read, answer, answer.table)
 		},
 	}
@@ -58,7 +58,7 @@ its own name.`,
 
 // canAnswer is the JSON of can.
 type canAnswer struct {
-	rbacHead
+	answerHead
 	Subject rbac.Subject `json:"subject"`
 	User    string       `json:"user,omitempty"`
 	Groups  []string     `json:"groups"`

@@ -30,7 +30,7 @@ depend on what is found; ` + "`seawall scan`" + ` judges.`,
 				return err
 			}
 			answer := review(read)
-			answer.rbacHead = q.head(read)
+			answer.answerHead = q.head(read.holes, read.notes)
 			return q.finish(env, read, answer, answer.table)
 		},
 	}
@@ -40,7 +40,7 @@ depend on what is found; ` + "`seawall scan`" + ` judges.`,
 
 // reviewAnswer is the JSON of review.
 type reviewAnswer struct {
-	rbacHead
+	answerHead
 	Clusters []reviewIn `json:"clusters"`
 }
 

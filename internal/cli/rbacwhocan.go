@@ -50,7 +50,7 @@ single namespaces only is not listed; --all-namespaces lists them too.`,
 			if err != nil {
 				return err
 			}
-			answer.rbacHead = q.head(read)
+			answer.answerHead = q.head(read.holes, read.notes)
 			return q.finish(env, read, answer, answer.table)
 		},
 	}
@@ -63,7 +63,7 @@ single namespaces only is not listed; --all-namespaces lists them too.`,
 
 // whoCanAnswer is the JSON of who-can.
 type whoCanAnswer struct {
-	rbacHead
+	answerHead
 	Question whoCanQuestion `json:"question"`
 	Clusters []whoCanIn     `json:"clusters"`
 }

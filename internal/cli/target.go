@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"seawall.io/seawall"
@@ -71,4 +75,33 @@ func (q *questionFlags) verdict(c *seawall.Coverage) error {
 		return &exitError{code: exitIncomplete}
 	}
 	return nil
+}
+
+// answerHead is what the JSON of every answer begins with.
+type answerHead struct {
+	Version    string               `json:"version"`
+	Targets    []string             `json:"targets"`
+	Complete   bool                 `json:"complete"`
+	Incomplete []seawall.Incomplete `json:"incomplete,omitempty"`
+	Notes      []string             `json:"notes"`
+}
+
+func (q *questionFlags) head(holes []seawall.Incomplete, notes []string) answerHead {
+	return answerHead{Version: Version(), Targets: q.targets, Complete: len(holes) == 0, Incomplete: holes, Notes: notes}
+}
+
+// writeJSON writes an answer for programs.
+func writeJSON(env *Env, answer any) error {
+	enc := json.NewEncoder(env.Stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(answer); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
+}
+
+// notRead is the line that says for people what is not in an answer.
+func notRead(hole seawall.Incomplete) string {
+	return fmt.Sprintf("not read: %s\n", strings.TrimPrefix(hole.Location.String()+": "+hole.Reason, ": "))
 }
