@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -478,7 +479,7 @@ func (b *builder) webhooks(g *admittance, ns string) {
 			// Who makes the pod chooses its labels, and so may step around a webhook
 			// that selects by them.
 			if aboutPods(w.Get("rules")) && w.Get("objectSelector").Len() == 0 && selects(w.Get("namespaceSelector"), labels) {
-				asked = or(asked, fmt.Sprintf("webhook %s of ValidatingWebhookConfiguration %s", w.Get("name").Str(), o.Name))
+				asked = cmp.Or(asked, fmt.Sprintf("webhook %s of ValidatingWebhookConfiguration %s", w.Get("name").Str(), o.Name))
 			}
 		}
 	}

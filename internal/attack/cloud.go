@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -92,7 +93,7 @@ func (b *builder) annotated() {
 
 // actsAs adds that a service account is an identity of a cloud.
 func (b *builder) actsAs(sa *cluster.Object, name string, ev Evidence) {
-	ns := or(sa.Namespace, "default")
+	ns := cmp.Or(sa.Namespace, "default")
 	to := b.g.principal(name)
 	if b.principals == nil {
 		b.principals = map[int32]principalOf{}
@@ -119,7 +120,7 @@ func (b *builder) associated() {
 		if in := spec.Get("forProvider"); in != nil {
 			spec = in // Crossplane
 		}
-		role, ok := awsRole(or(spec.Get("roleARN").Str(), spec.Get("roleArn").Str()))
+		role, ok := awsRole(cmp.Or(spec.Get("roleARN").Str(), spec.Get("roleArn").Str()))
 		ns, name := spec.Get("namespace").Str(), spec.Get("serviceAccount").Str()
 		if !ok || ns == "" || name == "" {
 			b.unknown(fmt.Sprintf("%s names no role, namespace and service account", o.Subject()))

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -169,7 +170,7 @@ func (f *fleet) credentials(b *builder) {
 		if o.Group() != "" {
 			continue
 		}
-		from := b.have(Secret, or(o.Namespace, "default"), o.Name)
+		from := b.have(Secret, cmp.Or(o.Namespace, "default"), o.Name)
 		if redact.IsArgoCluster(o.Root) {
 			f.argo(b, from, o)
 			continue
@@ -219,7 +220,7 @@ func (f *fleet) token(b *builder, from int32, facts redact.Facts, ev Evidence) {
 	if i := slices.IndexFunc(f.marks, func(m clusterMarks) bool { return m.issuer != "" && m.issuer == facts.Issuer }); i >= 0 {
 		to, likelihood = f.builders[i], credential.Likelihood
 	} else {
-		unsure = []Condition{{Text: "it is a token of this cluster and still good: the issuer is " + or(facts.Issuer, "not told")}}
+		unsure = []Condition{{Text: "it is a token of this cluster and still good: the issuer is " + cmp.Or(facts.Issuer, "not told")}}
 	}
 	ns, name, ok := rbac.Subject{Kind: rbac.UserKind, Name: facts.Name}.Account()
 	if v := to.have(ServiceAccount, ns, name); ok && v >= 0 {
@@ -233,7 +234,7 @@ func (f *fleet) token(b *builder, from int32, facts redact.Facts, ev Evidence) {
 func (f *fleet) signIn(b *builder, from int32, facts redact.Facts, ev Evidence) {
 	f.opened[from] = true
 	i := f.find(b.cluster, facts)
-	s := Step{Primitive: credential, Evidence: []Evidence{ev}, Text: "it signs in to " + or(facts.Server, "a cluster")}
+	s := Step{Primitive: credential, Evidence: []Evidence{ev}, Text: "it signs in to " + cmp.Or(facts.Server, "a cluster")}
 	if i < 0 {
 		if facts.Server != "" {
 			b.edge(from, f.outside("cluster at "+facts.Server), b.step(s))
@@ -304,7 +305,7 @@ func (f *fleet) argo(b *builder, from int32, o *cluster.Object) {
 		}
 	}
 	if facts.Server == "" {
-		b.edge(from, f.outside("cluster of Secret "+or(o.Namespace, "default")+"/"+o.Name), b.step(Step{
+		b.edge(from, f.outside("cluster of Secret "+cmp.Or(o.Namespace, "default")+"/"+o.Name), b.step(Step{
 			Primitive: credential, Evidence: []Evidence{ev}, Text: "Argo CD signs in to a cluster with it",
 		}))
 		return
@@ -329,7 +330,7 @@ func (f *fleet) byForm(b *builder, from int32, o *cluster.Object) {
 			keys[strings.ToLower(v.Key)] = true
 		}
 	}
-	ns := or(o.Namespace, "default")
+	ns := cmp.Or(o.Namespace, "default")
 	for _, k := range []struct{ key, beside, what string }{
 		{"aws_secret_access_key", "aws_access_key_id", "AWS access key"},
 		{"azure_client_secret", "azure_client_id", "Azure client secret"},
@@ -356,7 +357,7 @@ func (f *fleet) unread(b *builder, from int32, name string, ev Evidence, text st
 		Primitive: credential, Likelihood: 0.7, Evidence: []Evidence{ev}, Text: text,
 		Conditions: []Condition{{Text: "it holds a kubeconfig that may do everything: its value was not seen"}},
 	}
-	to := f.outside("cluster of " + ev.Object.Kind + " " + or(ev.Object.Namespace, "default") + "/" + ev.Object.Name)
+	to := f.outside("cluster of " + ev.Object.Kind + " " + cmp.Or(ev.Object.Namespace, "default") + "/" + ev.Object.Name)
 	if i := f.named(name); i >= 0 {
 		to = f.builders[i].admin()
 	} else if name != "" {
@@ -376,7 +377,7 @@ func (f *fleet) references(b *builder) {
 		case "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io":
 			path, ns, name = "spec.kubeConfig.secretRef", o.Namespace, spec.At("kubeConfig", "secretRef", "name").Str()
 		case "fleet.cattle.io":
-			path, ns, name, of = "spec.kubeConfigSecret", or(spec.Get("kubeConfigSecretNamespace").Str(), o.Namespace), spec.Get("kubeConfigSecret").Str(), o.Name
+			path, ns, name, of = "spec.kubeConfigSecret", cmp.Or(spec.Get("kubeConfigSecretNamespace").Str(), o.Namespace), spec.Get("kubeConfigSecret").Str(), o.Name
 		case "cluster.karmada.io":
 			path, ns, name, of = "spec.secretRef", spec.At("secretRef", "namespace").Str(), spec.At("secretRef", "name").Str(), o.Name
 			facts.Server = spec.Get("apiEndpoint").Str()
@@ -384,7 +385,7 @@ func (f *fleet) references(b *builder) {
 		if name == "" {
 			continue
 		}
-		from := b.secretVertex(or(ns, "default"), name)
+		from := b.secretVertex(cmp.Or(ns, "default"), name)
 		if from < 0 || f.opened[from] {
 			continue
 		}
@@ -405,7 +406,7 @@ func (f *fleet) accessEntries(b *builder) {
 		if in := spec.Get("forProvider"); in != nil {
 			spec = in // Crossplane
 		}
-		principal := or(spec.Get("principalARN").Str(), spec.Get("principalArn").Str())
+		principal := cmp.Or(spec.Get("principalARN").Str(), spec.Get("principalArn").Str())
 		if role, ok := awsRole(principal); ok {
 			principal = role
 		}
@@ -423,8 +424,8 @@ func (f *fleet) accessEntries(b *builder) {
 		}
 		in := f.builders[i]
 		for _, p := range spec.Get("accessPolicies").List() {
-			arn := or(p.Get("policyARN").Str(), p.Get("policyArn").Str())
-			if strings.HasSuffix(arn, "/AmazonEKSClusterAdminPolicy") && or(p.At("accessScope", "type").Str(), "cluster") == "cluster" {
+			arn := cmp.Or(p.Get("policyARN").Str(), p.Get("policyArn").Str())
+			if strings.HasSuffix(arn, "/AmazonEKSClusterAdminPolicy") && cmp.Or(p.At("accessScope", "type").Str(), "cluster") == "cluster" {
 				b.edge(from, in.admin(), step)
 			}
 		}

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -35,7 +36,7 @@ func (b *builder) identities() {
 		}
 	}
 	for _, o := range b.snap.Kind("ServiceAccount") {
-		v := b.account(or(o.Namespace, "default"), o.Name)
+		v := b.account(cmp.Or(o.Namespace, "default"), o.Name)
 		b.g.Vertices[v].Object = o
 	}
 	for _, t := range b.snap.Templates() {
@@ -203,11 +204,4 @@ func (b *builder) listed(resource string) bool {
 	return b.snap.Whole && !slices.ContainsFunc(b.snap.Incomplete, func(hole seawall.Incomplete) bool {
 		return strings.HasPrefix(hole.Reason, "list "+resource)
 	})
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

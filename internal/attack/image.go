@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func imagePlace(image string) (place, host string) {
 		return "", ""
 	}
 	ref := check.ParseImage(image)
-	host = or(ref.Registry, "docker.io")
+	host = cmp.Or(ref.Registry, "docker.io")
 	organization, _, nested := strings.Cut(ref.Repository, "/")
 	switch {
 	case organization == "library":

@@ -291,7 +291,7 @@ func (b *builder) withdraw(service *cluster.Object) []int {
 		}
 	}
 	return []int{b.change(service, at, Change{
-		Text: "make Service " + or(service.Namespace, "default") + "/" + service.Name + " one of the cluster alone", Ops: ops, Cost: 5,
+		Text: "make Service " + cmp.Or(service.Namespace, "default") + "/" + service.Name + " one of the cluster alone", Ops: ops, Cost: 5,
 	})}
 }
 

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -71,7 +72,7 @@ func over(pod *cluster.Object) bool {
 
 // workloadOf is the vertex of what a pod was made from, -1 if there is none.
 func (b *builder) workloadOf(pod *cluster.Object) int32 {
-	ns := or(pod.Namespace, "default")
+	ns := cmp.Or(pod.Namespace, "default")
 	for o, i := pod, 0; o != nil && i < 8; o, i = b.snap.Controller(o), i+1 {
 		if v := b.have(Workload, ns, o.Kind+"/"+o.Name); v >= 0 {
 			return v

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -269,7 +270,7 @@ func (e *escapist) hostPaths() {
 			dir := volume.At("hostPath", "path").Str()
 			ownReadOnly := false
 			if pv := e.b.hostVolume(e.t.Namespace(), volume.At("persistentVolumeClaim", "claimName").Str()); pv != nil {
-				dir = or(pv.Root.At("spec", "hostPath", "path").Str(), pv.Root.At("spec", "local", "path").Str())
+				dir = cmp.Or(pv.Root.At("spec", "hostPath", "path").Str(), pv.Root.At("spec", "local", "path").Str())
 				ownReadOnly, _ = volume.At("persistentVolumeClaim", "readOnly").Bool()
 				evidence = append(evidence, Evidence{pv, "spec"})
 			}
@@ -298,13 +299,13 @@ func (b *builder) hostVolume(ns, claim string) *cluster.Object {
 		for _, pv := range b.snap.Kind("PersistentVolume") {
 			if spec := pv.Root.Get("spec"); spec.Get("hostPath") != nil || spec.Get("local") != nil {
 				ref := spec.Get("claimRef")
-				out[[2]string{or(ref.Get("namespace").Str(), "default"), ref.Get("name").Str()}] = pv
+				out[[2]string{cmp.Or(ref.Get("namespace").Str(), "default"), ref.Get("name").Str()}] = pv
 				out[[2]string{"", pv.Name}] = pv
 			}
 		}
 		for _, pvc := range b.snap.Kind("PersistentVolumeClaim") {
 			if pv := out[[2]string{"", pvc.Root.At("spec", "volumeName").Str()}]; pv != nil && pv.Name != "" {
-				out[[2]string{or(pvc.Namespace, "default"), pvc.Name}] = pv
+				out[[2]string{cmp.Or(pvc.Namespace, "default"), pvc.Name}] = pv
 			}
 		}
 		return out

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -373,11 +374,11 @@ func powerName(k Key) string {
 	}
 	switch {
 	case k.Namespace != "":
-		return or(text, k.Name) + " in " + k.Namespace
+		return cmp.Or(text, k.Name) + " in " + k.Namespace
 	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "network-of-cluster:") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert"):
 		return text
 	}
-	return or(text, k.Name) + " in all namespaces"
+	return cmp.Or(text, k.Name) + " in all namespaces"
 }
 
 var powerNames = map[string]string{ //nolint:gosec // names of powers, no credentials

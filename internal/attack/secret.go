@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"strings"
 
 	"seawall.io/seawall/internal/cluster"
@@ -36,7 +37,7 @@ func (b *builder) secretContents() {
 		if o.Group() != "" {
 			continue
 		}
-		ns := or(o.Namespace, "default")
+		ns := cmp.Or(o.Namespace, "default")
 		v := b.vertex(Secret, ns, o.Name)
 		b.g.Vertices[v].Object = o
 		b.g.Vertices[v].System = b.g.Vertices[v].System || systemNamespace(ns)

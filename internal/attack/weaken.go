@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -120,7 +121,7 @@ func (h *holdings) changing(p parameter, ns string) []grant {
 		verbs = append(verbs, "delete")
 	}
 	need := permission{verbs, p.group, []string{p.resource}}
-	at := or(p.namespace, ns)
+	at := cmp.Or(p.namespace, ns)
 	var out []grant
 	h.bound(func(x *bound) {
 		if x.Namespace != "" && x.Namespace != at || x.Namespace == "" && whole(x.Role) != nil {

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -82,7 +83,7 @@ func identityOf(o *cluster.Object) string {
 
 // namespaceOf reads an object without a namespace as one in default; of what
 // stands in no namespace all do so alike.
-func namespaceOf(o *cluster.Object) string { return or(o.Namespace, "default") }
+func namespaceOf(o *cluster.Object) string { return cmp.Or(o.Namespace, "default") }
 
 func nameIn(o *cluster.Object) string {
 	if o.Namespace == "" {
