@@ -23,9 +23,10 @@ var (
 		"document", "cluster", "redact", "credential", "secret", "patch", "rbac", "netpol", "check", "vap", "exception",
 		"dockerfile", "inventory", "version", "vuln", "sbom", "image", "slim",
 		"reach", "netgen", "attack", "isolation",
+		"process", "profile", "detect",
 	}
-	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature"}
-	services = []string{"scan", "repair", "imagescan", "slimming"}
+	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature", "probe", "cri", "procfs", "spool"}
+	services = []string{"scan", "repair", "imagescan", "slimming", "respond", "agent"}
 	surface  = []string{"cli"}
 )
 
