@@ -1,27 +1,46 @@
 package netpol
 
 import (
+	"math"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 )
 
 // readAdminRules reads the tier, the priority and the rules of a policy of the
-// cluster's administrator, as network-policy-api v0.2.0 has them:
-// ClusterNetworkPolicy (v1alpha2), AdminNetworkPolicy and
-// BaselineAdminNetworkPolicy (v1alpha1).
+// cluster's administrator, and faults what the schemas of network-policy-api
+// refuse: of ClusterNetworkPolicy that of v0.2.0 (v1alpha2), of AdminNetworkPolicy
+// and BaselineAdminNetworkPolicy that of v0.1.7 (v1alpha1), of the experimental
+// channel, which has all that the standard one has.
 func (p *Policy) readAdminRules(spec *document.Node) {
 	p.tier = AdminTier
-	cnp := p.isCluster()
+	known := []string{"subject", "ingress", "egress"}
 	switch {
-	case cnp && spec.Get("tier").Str() == "Baseline", p.Object.Kind == "BaselineAdminNetworkPolicy":
+	case p.isCluster():
+		known = append(known, "tier", "priority")
+	case p.isBaseline():
 		p.tier = BaselineTier
-	case cnp && spec.Get("tier").Str() != "Admin":
-		p.fault("spec.tier", "tier %q: want Admin or Baseline", spec.Get("tier").Str())
+	default:
+		known = append(known, "priority")
 	}
-	if p.Object.Kind != "BaselineAdminNetworkPolicy" {
-		priority, ok := spec.Get("priority").Int()
+	if !p.fields(spec, "spec", known...) {
+		return
+	}
+	if p.isCluster() {
+		switch tier := spec.Get("tier").Str(); tier {
+		case "Admin":
+		case "Baseline":
+			p.tier = BaselineTier
+		default:
+			p.fault("spec.tier", "tier %q: want Admin or Baseline", tier)
+		}
+	}
+	if !p.isBaseline() {
+		priority, ok := whole(spec.Get("priority"))
 		if !ok || priority < 0 || priority > 1000 {
 			p.fault("spec.priority", "priority must be a number from 0 to 1000")
 		}
@@ -40,6 +59,51 @@ func (p *Policy) readAdminRules(spec *document.Node) {
 
 func (p *Policy) isCluster() bool { return p.Object.Kind == "ClusterNetworkPolicy" }
 
+func (p *Policy) isBaseline() bool { return p.Object.Kind == "BaselineAdminNetworkPolicy" }
+
+// fields faults what is no mapping, which it returns, and fields that a mapping
+// must not have: API servers drop them, and kubectl does not send them.
+func (p *Policy) fields(n *document.Node, path string, known ...string) bool {
+	if n.Kind() != document.Map {
+		p.fault(path, "want a mapping with %s", strings.Join(known, ", "))
+		return false
+	}
+	for _, f := range n.Map() {
+		if !slices.Contains(known, f.Key) {
+			p.fault(document.Key(path, f.Key), "there is no field %s: want %s", f.Key, strings.Join(known, ", "))
+		}
+	}
+	return true
+}
+
+// only returns the field of a mapping that must have one, those that are null not
+// counted.
+func (p *Policy) only(n *document.Node, path string, known ...string) (document.Field, bool) {
+	var set []document.Field
+	for _, f := range n.Map() {
+		if !f.Value.IsNull() {
+			set = append(set, f)
+		}
+	}
+	if len(set) == 1 && (known == nil || slices.Contains(known, set[0].Key)) {
+		return set[0], true
+	}
+	if known == nil {
+		p.fault(path, "there must be one field, and there are %d", len(set))
+	} else {
+		p.fault(path, "want a mapping with one of %s", strings.Join(known, ", "))
+	}
+	return document.Field{}, false
+}
+
+// whole reads a number as the API server reads JSON: 80.0 is 80.
+func whole(n *document.Node) (int64, bool) {
+	if f, ok := n.Float(); ok && f == math.Trunc(f) && math.Abs(f) < 1<<31 {
+		return int64(f), true
+	}
+	return n.Int()
+}
+
 // atMost faults lists that are longer than the API allows: 25 items, in v1alpha1
 // 100.
 func (p *Policy) atMost(list []*document.Node, path string) []*document.Node {
@@ -53,35 +117,59 @@ func (p *Policy) atMost(list []*document.Node, path string) []*document.Node {
 	return list
 }
 
-func (p *Policy) readSubject(n *document.Node) {
-	namespaces, pods := n.Get("namespaces"), n.Get("pods")
-	switch {
-	case namespaces.IsNull() == pods.IsNull():
-		p.fault("spec.subject", "a subject must have either namespaces or pods")
-	case pods.IsNull():
-		p.selector(namespaces, "spec.subject.namespaces", false)
-	default:
-		p.selector(pods.Get("namespaceSelector"), "spec.subject.pods.namespaceSelector", true)
-		p.selector(pods.Get("podSelector"), "spec.subject.pods.podSelector", true)
+// some is list for those that must not be empty where they are there.
+func (p *Policy) some(parent *document.Node, path, key string) []*document.Node {
+	list := p.list(parent, path, key)
+	if n := parent.Get(key); n.Kind() == document.List && len(list) == 0 {
+		p.fault(document.Key(path, key), "%s must not be empty: leave it out", key)
 	}
+	return list
+}
+
+func (p *Policy) readSubject(n *document.Node) {
+	switch f, _ := p.only(n, "spec.subject", "namespaces", "pods"); f.Key {
+	case "namespaces":
+		p.selector(f.Value, "spec.subject.namespaces", false)
+	case "pods":
+		p.readPods(f.Value, "spec.subject.pods")
+	}
+}
+
+// readPods reads the selectors of the pods of some namespaces. v1alpha2 takes
+// an absent selector of namespaces for all of them.
+func (p *Policy) readPods(n *document.Node, path string) (namespaces, pods cluster.Selector) {
+	if !p.fields(n, path, "namespaceSelector", "podSelector") {
+		return namespaces, pods
+	}
+	for _, key := range [...]string{"namespaceSelector", "podSelector"} {
+		if n.Get(key).IsNull() && (key == "podSelector" || !p.isCluster()) {
+			p.fault(document.Key(path, key), "%s is missing: {} selects all", key)
+		}
+	}
+	return p.selector(n.Get("namespaceSelector"), path+".namespaceSelector", true), p.selector(n.Get("podSelector"), path+".podSelector", true)
 }
 
 func (p *Policy) readAdminRule(n *document.Node, path string, d Direction) Rule {
 	r := Rule{Path: path}
-	allow, baseline := "Allow", p.Object.Kind == "BaselineAdminNetworkPolicy"
+	peers, ports, allow := peersField(d), "ports", "Allow"
 	if p.isCluster() {
-		allow = "Accept"
+		ports, allow = "protocols", "Accept"
+	}
+	if !p.fields(n, path, "name", "action", peers, ports) {
+		return r
+	}
+	if name := n.Get("name"); !name.IsNull() && (name.Kind() != document.String || utf8.RuneCountInString(name.Str()) > 100) {
+		p.fault(path+".name", "a name must be a text of at most 100 characters")
 	}
 	switch action := n.Get("action").Str(); {
 	case action == allow:
 	case action == "Deny":
 		r.Action = Deny
-	case action == "Pass" && !baseline:
+	case action == "Pass" && !p.isBaseline():
 		r.Action = Pass
 	default:
 		p.fault(path+".action", "action %q: want %s, Deny or, but for the baseline of v1alpha1, Pass", action, allow)
 	}
-	peers := peersField(d)
 	list := p.atMost(p.list(n, path, peers), document.Key(path, peers))
 	if len(list) == 0 {
 		p.fault(document.Key(path, peers), "%s must name at least one peer", peers)
@@ -94,7 +182,7 @@ func (p *Policy) readAdminRule(n *document.Node, path string, d Direction) Rule 
 		}
 		r.Peers = append(r.Peers, read...)
 	}
-	p.readAdminPorts(&r, n)
+	p.readAdminPorts(&r, n, ports)
 	p.checkNames(&r)
 	if r.FailClosed != "" {
 		r.Peers = nil
@@ -122,57 +210,48 @@ func (p *Policy) checkNames(r *Rule) {
 // readAdminPeer reads one peer, which is several where it names several
 // networks. known is false for a peer of no kind that stands here.
 func (p *Policy) readAdminPeer(n *document.Node, path string, d Direction) (out []Peer, known bool) {
-	if n.Kind() != document.Map {
-		p.fault(path, "a peer must be a mapping")
+	f, ok := p.only(n, path)
+	if !ok {
 		return nil, true
 	}
-	kinds := 0
-	for _, f := range n.Map() {
-		at := document.Key(path, f.Key)
-		switch {
-		case f.Value.IsNull():
-			continue
-		case f.Key == "namespaces":
-			out = append(out, Peer{Path: at, Namespaces: p.selector(f.Value, at, false), Pods: p.selector(nil, at, true)})
-		case f.Key == "pods":
-			out = append(out, Peer{
-				Path:       at,
-				Namespaces: p.selector(f.Value.Get("namespaceSelector"), at+".namespaceSelector", true),
-				Pods:       p.selector(f.Value.Get("podSelector"), at+".podSelector", true),
-			})
-		case d == Ingress:
-			continue
-		case f.Key == "nodes":
-			out = append(out, Peer{Path: at, Kind: NodePeer, Nodes: p.selector(f.Value, at, false)})
-		case f.Key == "networks":
-			out = append(out, p.readNetworks(n, path)...)
-		case f.Key == "domainNames":
-			for i, name := range p.networks(n, path, "domainNames") {
-				out = append(out, Peer{Path: document.Index(at, i), Kind: DomainPeer, Domain: strings.TrimSuffix(name.Str(), ".")})
-			}
-		default:
-			continue
-		}
-		kinds++
+	at := document.Key(path, f.Key)
+	switch {
+	case f.Key == "namespaces":
+		return []Peer{{Path: at, Namespaces: p.selector(f.Value, at, false), Pods: p.selector(nil, at, true)}}, true
+	case f.Key == "pods":
+		namespaces, pods := p.readPods(f.Value, at)
+		return []Peer{{Path: at, Namespaces: namespaces, Pods: pods}}, true
+	case d == Ingress:
+		return nil, false
+	case f.Key == "nodes":
+		return []Peer{{Path: at, Kind: NodePeer, Nodes: p.selector(f.Value, at, false)}}, true
+	case f.Key == "networks":
+		return p.readNetworks(n, path), true
+	case f.Key == "domainNames" && !p.isBaseline():
+		return p.readDomains(n, path), true
 	}
-	if kinds > 1 {
-		p.fault(path, "a peer must have one field")
-	}
-	return out, kinds > 0
+	return nil, false
 }
 
-// networks returns a list of which all versions of the API allow 25 items.
-func (p *Policy) networks(n *document.Node, path, key string) []*document.Node {
-	list := p.list(n, path, key)
+// distinct returns a list of texts of which all versions of the API allow 25,
+// and none twice.
+func (p *Policy) distinct(n *document.Node, path, key string) []*document.Node {
+	list, path := p.some(n, path, key), document.Key(path, key)
 	if len(list) > 25 {
-		p.fault(document.Key(path, key), "there are %d items, and the API allows 25", len(list))
+		p.fault(path, "there are %d items, and the API allows 25", len(list))
+		return nil
+	}
+	for i, v := range list {
+		if slices.ContainsFunc(list[:i], func(other *document.Node) bool { return document.Equal(v, other) }) {
+			p.fault(document.Index(path, i), "%q stands there twice", v.Str())
+		}
 	}
 	return list
 }
 
 func (p *Policy) readNetworks(n *document.Node, path string) []Peer {
 	var out []Peer
-	for i, v := range p.networks(n, path, "networks") {
+	for i, v := range p.distinct(n, path, "networks") {
 		at := document.Index(path+".networks", i)
 		block, err := parsePrefix(v.Str())
 		if err != nil {
@@ -184,53 +263,92 @@ func (p *Policy) readNetworks(n *document.Node, path string) []Peer {
 	return out
 }
 
-// readAdminPorts reads ports, as v1alpha1 calls them, or protocols.
-func (p *Policy) readAdminPorts(r *Rule, n *document.Node) {
-	ports, protocols := p.atMost(p.list(n, r.Path, "ports"), r.Path+".ports"), p.atMost(p.list(n, r.Path, "protocols"), r.Path+".protocols")
-	r.AnyPort = len(ports)+len(protocols) == 0
-	for i, port := range ports {
-		path := document.Index(r.Path+".ports", i)
-		number, span, name := port.Get("portNumber"), port.Get("portRange"), port.Get("namedPort").Str()
-		switch {
-		case !number.IsNull():
-			first := p.number(number.Get("port"), path+".portNumber.port")
-			r.Ports = append(r.Ports, Port{p.protocol(number.Get("protocol"), path+".portNumber.protocol"), "", first, first})
-		case !span.IsNull():
-			r.Ports = append(r.Ports, p.span(span, path+".portRange", p.protocol(span.Get("protocol"), path+".portRange.protocol")))
-		case name != "":
-			r.Ports = append(r.Ports, Port{Name: name})
-		default:
-			p.fault(path, "a port must have a portNumber, a portRange or a namedPort")
-		}
-	}
-	for i, protocol := range protocols {
-		path := document.Index(r.Path+".protocols", i)
-		if len(protocol.Map()) != 1 {
-			p.fault(path, "a protocol must have one field: tcp, udp, sctp or destinationNamedPort")
+// domainForm is what the schemas take for a domain name. They write A-z for the
+// first character of a label, and so take some signs, too.
+var domainForm = regexp.MustCompile(`^(\*\.)?([A-z0-9]([\w-]*[a-zA-Z0-9])?\.)+[A-z0-9]([\w-]*[a-zA-Z0-9])?\.?$`)
+
+func (p *Policy) readDomains(n *document.Node, path string) []Peer {
+	var out []Peer
+	for i, v := range p.distinct(n, path, "domainNames") {
+		at := document.Index(path+".domainNames", i)
+		if !domainForm.MatchString(v.Str()) {
+			p.fault(at, "%q is no domain name such as example.com or *.example.com", v.Str())
 			continue
 		}
-		switch f := protocol.Map()[0]; f.Key {
-		case "tcp", "udp", "sctp":
-			r.Ports = append(r.Ports, p.destination(f.Value, document.Key(path, f.Key), strings.ToUpper(f.Key)))
-		case "destinationNamedPort":
-			r.Ports = append(r.Ports, Port{Name: f.Value.Str()})
-		default:
-			p.fault(path, "a protocol must have one field: tcp, udp, sctp or destinationNamedPort")
+		out = append(out, Peer{Path: at, Kind: DomainPeer, Domain: strings.TrimSuffix(v.Str(), ".")})
+	}
+	return out
+}
+
+// readAdminPorts reads ports, as v1alpha1 calls them, or protocols.
+func (p *Policy) readAdminPorts(r *Rule, n *document.Node, key string) {
+	path := document.Key(r.Path, key)
+	list := p.atMost(p.some(n, r.Path, key), path)
+	r.AnyPort = len(list) == 0
+	for i, item := range list {
+		read := p.readProtocol
+		if key == "ports" {
+			read = p.readAdminPort
+		}
+		if port, ok := read(item, document.Index(path, i)); ok {
+			r.Ports = append(r.Ports, port)
 		}
 	}
 }
 
-func (p *Policy) destination(n *document.Node, path, protocol string) Port {
-	port := n.Get("destinationPort")
-	if port.IsNull() {
-		return Port{Protocol: protocol, Last: 65535}
+// readAdminPort reads a port of v1alpha1, whose protocol is TCP by default.
+func (p *Policy) readAdminPort(n *document.Node, path string) (Port, bool) {
+	f, ok := p.only(n, path, "portNumber", "portRange", "namedPort")
+	path = document.Key(path, f.Key)
+	switch {
+	case !ok:
+	case f.Key == "namedPort":
+		return p.namedPort(f.Value, path)
+	case f.Key == "portNumber" && p.fields(f.Value, path, "protocol", "port"):
+		first := p.number(f.Value.Get("port"), path+".port")
+		return Port{p.protocol(f.Value.Get("protocol"), path+".protocol"), "", first, first}, true
+	case f.Key == "portRange" && p.fields(f.Value, path, "protocol", "start", "end"):
+		return p.span(f.Value, path, p.protocol(f.Value.Get("protocol"), path+".protocol")), true
+	}
+	return Port{}, false
+}
+
+// readProtocol reads a protocol of v1alpha2, with or without a port of it.
+func (p *Policy) readProtocol(n *document.Node, path string) (Port, bool) {
+	f, ok := p.only(n, path, "tcp", "udp", "sctp", "destinationNamedPort")
+	path = document.Key(path, f.Key)
+	switch {
+	case !ok:
+		return Port{}, false
+	case f.Key == "destinationNamedPort":
+		return p.namedPort(f.Value, path)
+	}
+	protocol := strings.ToUpper(f.Key)
+	if f, ok = p.only(f.Value, path, "destinationPort"); !ok {
+		return Port{}, false
 	}
 	path += ".destinationPort"
-	if span := port.Get("range"); !span.IsNull() {
-		return p.span(span, path+".range", protocol)
+	f, ok = p.only(f.Value, path, "number", "range")
+	path = document.Key(path, f.Key)
+	switch {
+	case !ok:
+	case f.Key == "number":
+		first := p.number(f.Value, path)
+		return Port{protocol, "", first, first}, true
+	case p.fields(f.Value, path, "start", "end"):
+		return p.span(f.Value, path, protocol), true
 	}
-	first := p.number(port.Get("number"), path+".number")
-	return Port{protocol, "", first, first}
+	return Port{}, false
+}
+
+// namedPort reads the name of a port. The schemas take any text; an empty one is
+// no name.
+func (p *Policy) namedPort(n *document.Node, path string) (Port, bool) {
+	if n.Str() == "" {
+		p.fault(path, "want the name of a port")
+		return Port{}, false
+	}
+	return Port{Name: n.Str()}, true
 }
 
 func (p *Policy) span(n *document.Node, path, protocol string) Port {

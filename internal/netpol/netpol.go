@@ -57,8 +57,9 @@ type Policy struct {
 }
 
 // Isolates says whether the pods that the policy selects may, in a direction,
-// connect only as policies allow.
-func (p *Policy) Isolates(d Direction) bool { return p.isolates[d] }
+// connect only as policies allow. A policy with faults isolates nothing: it cannot
+// be applied.
+func (p *Policy) Isolates(d Direction) bool { return p.isolates[d] && len(p.faults) == 0 }
 
 // ClusterWide says that the policy is not one of a single namespace.
 func (p *Policy) ClusterWide() bool { return p.namespace == "" }
@@ -119,7 +120,8 @@ func (m *Model) Selecting(t *cluster.PodTemplate) []*Policy {
 	return out
 }
 
-// Selects says whether a policy selects the pods of a template.
+// Selects says whether a policy selects the pods of a template, be it valid or
+// not.
 func (m *Model) Selects(p *Policy, t *cluster.PodTemplate) bool {
 	switch {
 	case p.namespace != "" && p.namespace != t.Namespace(), p.Err != nil:
@@ -148,9 +150,11 @@ func newModel(s *cluster.Snapshot) *Model {
 	for _, o := range s.Objects {
 		for _, p := range read(o) {
 			m.policies = append(m.policies, p)
-			if p.ClusterWide() {
+			switch {
+			case len(p.faults) > 0:
+			case p.ClusterWide():
 				m.wide = append(m.wide, p)
-			} else {
+			default:
 				m.byNamespace[p.namespace] = append(m.byNamespace[p.namespace], p)
 			}
 		}
@@ -170,7 +174,7 @@ func (m *Model) isolate() {
 	}
 	everywhere := map[string][2]bool{}
 	for _, p := range m.policies {
-		if p.isolates == [2]bool{} || p.Err != nil {
+		if p.isolates == [2]bool{} || p.Err != nil || len(p.faults) > 0 {
 			continue
 		}
 		for ns := range byNamespace {

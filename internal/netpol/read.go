@@ -110,8 +110,9 @@ func deniesAll(rules *document.Node, peers string) bool {
 			continue
 		}
 		for _, peer := range r.Get(peers).List() {
+			pods := peer.Get("pods") // v1alpha2 takes an absent selector of namespaces for all
 			if isEmpty(peer.Get("namespaces")) ||
-				isEmpty(peer.At("pods", "namespaceSelector")) && isEmpty(peer.At("pods", "podSelector")) {
+				pods.Get("namespaceSelector").Len() == 0 && isEmpty(pods.Get("podSelector")) {
 				return true
 			}
 			for _, n := range peer.Get("networks").List() {

@@ -88,7 +88,9 @@ type Port struct {
 	First, Last uint16
 }
 
-// Fault is a part of a policy that the API server would refuse.
+// Fault is a part of a policy that the API server would refuse, or that it takes
+// although nobody says what it means, such as a selector with an operator that
+// does not exist.
 type Fault struct {
 	Path string
 	Err  error
@@ -123,8 +125,8 @@ func (p *Policy) Concerns(d Direction) bool {
 	return p.isolates[d] || p.badTypes || len(p.rules[d]) > 0 || len(p.faults) > 0 && p.tier != NetworkTier
 }
 
-// Faults returns what the API server would refuse. A policy with faults cannot
-// be applied, so nobody can tell what holds in its place.
+// Faults returns what keeps a policy from being applied. Nobody can tell what
+// holds in its place.
 func (p *Policy) Faults() []Fault { return p.faults }
 
 func (p *Policy) fault(path, format string, args ...any) {
@@ -164,14 +166,23 @@ func (p *Policy) labels(n *document.Node, path string) {
 		}
 	}
 	for _, f := range n.Get("matchLabels").Map() {
+		if f.Value.IsNull() && p.tier != NetworkTier {
+			p.fault(document.Key(path+".matchLabels", f.Key), "a label without a value is dropped, and the selector selects more: write \"\"")
+		}
 		check(document.Key(path+".matchLabels", f.Key), f.Key, f.Value.Str())
 	}
 	for i, e := range n.Get("matchExpressions").List() {
+		at := document.Index(path+".matchExpressions", i)
+		for _, f := range e.Map() {
+			if f.Key != "key" && f.Key != "operator" && f.Key != "values" {
+				p.fault(document.Key(at, f.Key), "a requirement of a selector has no field %s", f.Key)
+			}
+		}
 		var values []string
-		for _, v := range e.Get("values").List() {
+		for _, v := range p.list(e, at, "values") {
 			values = append(values, v.Str())
 		}
-		check(document.Index(path+".matchExpressions", i), e.Get("key").Str(), values...)
+		check(at, e.Get("key").Str(), values...)
 	}
 }
 
@@ -345,7 +356,7 @@ func (p *Policy) protocol(n *document.Node, path string) string {
 }
 
 func (p *Policy) number(n *document.Node, path string) uint16 {
-	i, ok := n.Int()
+	i, ok := whole(n)
 	if !ok || i < 1 || i > 65535 {
 		p.fault(path, "a port must be a number from 1 to 65535")
 		return 0

@@ -522,6 +522,8 @@ func (p *tPort) json(kind string) any {
 			match["destinationPort"] = object{"range": object{"start": p.first, "end": p.last}}
 		case p.first > 0:
 			match["destinationPort"] = object{"number": p.first}
+		default: // the API has no other word for all ports of a protocol
+			match["destinationPort"] = object{"range": object{"start": 1, "end": 65535}}
 		}
 		return object{strings.ToLower(p.protocol): match}
 	}
