@@ -20,6 +20,11 @@ func notIsolated(in *check.Input) {
 	}
 	exempt := in.Strings("exempt")
 	m := netpol.Of(s)
+	for _, p := range m.Policies() {
+		for _, f := range p.Faults() {
+			in.Unknown(p.Object, fmt.Sprintf("the policy cannot be applied, so it is taken for none: %s: %v", f.Path, f.Err))
+		}
+	}
 	templates := s.Templates()
 	for i := range templates {
 		t := &templates[i]
