@@ -41,6 +41,8 @@ type Event struct {
 	Creds      *CredChange `json:"creds,omitempty"`
 	Verdict    *Verdict    `json:"verdict,omitempty"`
 	Loss       *Loss       `json:"loss,omitempty"`
+	// Cgroup is the one that was made or removed: container.
+	Cgroup *Cgroup `json:"cgroup,omitempty"`
 	// Profile says how the event stands to what the workload was seen to do.
 	Profile *ProfileMatch `json:"profile,omitempty"`
 }
@@ -369,6 +371,13 @@ type Verdict struct {
 	Target string `json:"target,omitempty"`
 	// Nanoseconds from the act to the verdict, where the verdict came after it.
 	Delay uint64 `json:"delay,omitempty"`
+}
+
+// Cgroup is a directory of the default cgroup hierarchy.
+type Cgroup struct {
+	ID      uint64 `json:"id"`   // its inode number
+	Path    string `json:"path"` // below the hierarchy's root
+	Removed bool   `json:"removed,omitempty"`
 }
 
 // Loss says how many events of a class were not delivered.

@@ -1,0 +1,16 @@
+// Package probe is the door to the kernel: it loads the eBPF programs of bpf/,
+// reads what they report as events, and carries out in the kernel what package
+// respond decides. It knows neither pods nor checks: an event's process has its
+// cgroup, and who that is others find out.
+//
+// Each hook is a collection of its own. One that the running kernel refuses costs
+// what it would have seen, which [Probe.Coverage] says, and nothing else. Kernels
+// from 5.15 on, with BTF (/sys/kernel/btf/vmlinux), amd64 and arm64.
+//
+// Events travel in one ring buffer a class, and nobody is woken for them: the
+// caller polls. What was made, delivered, folded, filtered and lost is counted in
+// the kernel, and the sums agree: see [Probe.Ledger].
+package probe
+
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type header -type exec -type fork -type exit -type comm -type traits -type pathname process ../../bpf/process.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type cgroup_event cgroup ../../bpf/cgroup.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf

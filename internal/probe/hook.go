@@ -1,0 +1,144 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// A hook is one collection of programs: what it needs, and what is lost without it.
+type hook struct {
+	name string
+	// sees says in words what only this hook reports.
+	sees string
+	load func() (*ebpf.CollectionSpec, error)
+	// rings are the rings that its programs write to.
+	rings []Ring
+	// rodata sets the variables of the programs before they are loaded.
+	rodata map[string]any
+	// programs picks those that fit the running kernel, where a collection holds
+	// variants of one program; nil takes all.
+	programs func(*ebpf.CollectionSpec) []string
+	// attach links one program; nil attaches as the section says.
+	attach func(name string, p *ebpf.Program) ([]link.Link, error)
+	// learning hooks are attached only while something learns.
+	learning bool
+}
+
+// hooks returns what the sensor is made of.
+func hooks() []hook {
+	return []hook{
+		{name: "process", sees: "programs that are run, processes that fork and end", load: loadProcess, rings: []Ring{RingExec, RingLife},
+			rodata: map[string]any{"overlay_lower": overlayLower()}},
+		{name: "cgroup", sees: "containers that start and end", load: loadCgroup, rings: []Ring{RingNode}},
+	}
+}
+
+// attached is a hook that is at work.
+type attached struct {
+	hook
+	coll  *ebpf.Collection
+	links []link.Link
+}
+
+// start loads a hook with the maps that all share, and attaches its programs. What
+// it made before an error is taken back.
+func (p *Probe) start(h hook) (_ *attached, err error) {
+	spec, err := h.load()
+	if err != nil {
+		return nil, fmt.Errorf("reading the programs of %s: %w", h.name, err)
+	}
+	if h.programs != nil {
+		keep := h.programs(spec)
+		for name := range spec.Programs {
+			if !slices.Contains(keep, name) {
+				delete(spec.Programs, name)
+			}
+		}
+	}
+	for name, value := range h.rodata {
+		v, ok := spec.Variables[name]
+		if !ok {
+			return nil, fmt.Errorf("the programs of %s have no variable %s", h.name, name)
+		}
+		if err := v.Set(value); err != nil {
+			return nil, fmt.Errorf("setting %s of %s: %w", name, h.name, err)
+		}
+	}
+	shared, err := p.shared(spec)
+	if err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	if err != nil {
+		return nil, err
+	}
+	a := &attached{hook: h, coll: coll}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	for _, name := range sortedKeys(coll.Programs) {
+		links, err := a.link(name, coll.Programs[name])
+		if err != nil {
+			return nil, fmt.Errorf("attaching %s: %w", name, err)
+		}
+		a.links = append(a.links, links...)
+	}
+	return a, nil
+}
+
+func (a *attached) link(name string, prog *ebpf.Program) ([]link.Link, error) {
+	if a.attach != nil {
+		return a.attach(name, prog)
+	}
+	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	if err != nil {
+		return nil, err
+	}
+	return []link.Link{l}, nil
+}
+
+func (a *attached) close() error {
+	var errs []error
+	for _, l := range a.links {
+		errs = append(errs, l.Close())
+	}
+	a.links = nil
+	a.coll.Close()
+	return errors.Join(errs...)
+}
+
+// shared returns the maps that a collection has in common with others, made by the
+// first that names them.
+func (p *Probe) shared(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	out := map[string]*ebpf.Map{}
+	for name, ms := range spec.Maps {
+		if ms.Type == ebpf.RingBuf {
+			r, ok := ringByMap(name)
+			if !ok {
+				return nil, fmt.Errorf("no ring is named %s", name)
+			}
+			ms.MaxEntries = p.ringSize(r)
+		} else if !slices.Contains(sharedMaps, name) {
+			continue
+		}
+		m := p.maps[name]
+		if m == nil {
+			made, err := ebpf.NewMap(ms)
+			if err != nil {
+				return nil, fmt.Errorf("making the map %s: %w", name, err)
+			}
+			p.maps[name], m = made, made
+		}
+		out[name] = m
+	}
+	return out, nil
+}
+
+// sharedMaps are those of bpf/event.h.
+var sharedMaps = []string{"counters", "sequences", "losses", "interests", "interest_default"}

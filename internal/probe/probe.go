@@ -1,0 +1,232 @@
+package probe
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"seawall.io/seawall"
+)
+
+// Options choose how the sensor works. The zero value sees everything.
+type Options struct {
+	// Off are kinds of events that are not reported from any cgroup that [Probe.Watch]
+	// says nothing of.
+	Off []seawall.EventKind
+	// RingBytes changes the size of rings: bytes, a power of two and at least a page.
+	RingBytes [ringCount]uint32
+	// Batch is how many records of each ring one Poll reads at most; 0 is 8,192.
+	Batch int
+	// Hooks names the hooks to use; empty takes all.
+	Hooks []string
+}
+
+// Missing is something that the sensor does not see.
+type Missing struct {
+	Hook   string `json:"hook"`
+	Sees   string `json:"sees"` // in words
+	Reason string `json:"reason"`
+}
+
+// Coverage says what the sensor sees, and what not.
+type Coverage struct {
+	Kernel  string    `json:"kernel"`
+	Hooks   []string  `json:"hooks"`
+	Missing []Missing `json:"missing,omitempty"`
+}
+
+// Probe is the sensor at work. Poll is for one goroutine at a time; all else may be
+// called from any.
+type Probe struct {
+	options Options
+	maps    map[string]*ebpf.Map
+	hooks   map[string]*attached
+	rings   [ringCount]*ring
+	missing []Missing
+	held    []*seawall.Event // read, and too young to be handed out
+	decode  decoder
+	ledger  reader
+}
+
+// Open loads the programs and attaches them. Only where not even processes can be
+// seen does it fail; what else is refused is in [Probe.Coverage].
+func Open(o Options) (_ *Probe, err error) {
+	p := &Probe{options: o, maps: map[string]*ebpf.Map{}, hooks: map[string]*attached{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	p.decode.init()
+	for _, h := range hooks() {
+		if h.learning || len(o.Hooks) > 0 && !slices.Contains(o.Hooks, h.name) {
+			continue
+		}
+		if err := p.Attach(h.name); err != nil {
+			if h.name == "process" {
+				return nil, fmt.Errorf("watching processes: %w", explain(err))
+			}
+			p.missing = append(p.missing, Missing{Hook: h.name, Sees: h.sees, Reason: explain(err).Error()})
+		}
+	}
+	return p, p.setDefault(o.Off)
+}
+
+// Attach starts a hook that is not at work yet, such as those for learning.
+func (p *Probe) Attach(name string) error {
+	if p.hooks[name] != nil {
+		return nil
+	}
+	i := slices.IndexFunc(hooks(), func(h hook) bool { return h.name == name })
+	if i < 0 {
+		return fmt.Errorf("no hook is named %s", name)
+	}
+	h := hooks()[i]
+	a, err := p.start(h)
+	if err != nil {
+		return err
+	}
+	for _, r := range h.rings {
+		if p.rings[r] != nil {
+			continue
+		}
+		if p.rings[r], err = newRing(p, r); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	p.hooks[name] = a
+	return nil
+}
+
+// Detach ends a hook. What it reported before is still delivered.
+func (p *Probe) Detach(name string) error {
+	a := p.hooks[name]
+	if a == nil {
+		return nil
+	}
+	delete(p.hooks, name)
+	return a.close()
+}
+
+// explain says what to do about an error of the kernel.
+func explain(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.As(err, &verifier):
+		return fmt.Errorf("the kernel does not accept the program: %w", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w: it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and a kernel that is not locked down for it", err)
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("%w: it takes Linux 5.15 with BTF", err)
+	}
+	return err
+}
+
+// Coverage says what is seen and what is not.
+func (p *Probe) Coverage() Coverage {
+	return Coverage{Kernel: kernelRelease(), Hooks: sortedKeys(p.hooks), Missing: slices.Clone(p.missing)}
+}
+
+// Poll hands out the events that have come since the last call, oldest first over
+// all rings. It never waits. An event that is handed out is the caller's.
+//
+// Rings are read one after the other, so one may hold events that are younger than
+// what another was asked for: what happened after Poll began is kept for the next.
+func (p *Probe) Poll(f func(*seawall.Event)) error {
+	began := bootTime()
+	wall := time.Now()
+	batch := cmp.Or(p.options.Batch, 8192)
+	var errs []error
+	for _, r := range p.rings {
+		if r == nil {
+			continue
+		}
+		errs = append(errs, r.drain(batch, func(raw []byte) {
+			ev, err := p.decode.event(raw)
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			ev.Time = wall.Add(-time.Duration(int64(began) - int64(ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
+			p.held = append(p.held, ev)
+			p.ledger.read(ev)
+		}))
+	}
+	slices.SortStableFunc(p.held, func(a, b *seawall.Event) int { return cmp.Compare(a.Boot, b.Boot) })
+	n, _ := slices.BinarySearchFunc(p.held, began, func(ev *seawall.Event, t uint64) int { return cmp.Compare(ev.Boot, t) })
+	for _, ev := range p.held[:n] {
+		f(ev)
+	}
+	p.held = slices.Delete(p.held, 0, n)
+	return errors.Join(errs...)
+}
+
+// Close detaches everything. Events that were not polled are gone.
+func (p *Probe) Close() error {
+	var errs []error
+	for _, name := range sortedKeys(p.hooks) {
+		errs = append(errs, p.hooks[name].close())
+	}
+	for _, r := range p.rings {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	for _, m := range p.maps {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Watch says which kinds a cgroup reports: all but those in off. See also
+// [Probe.Unwatch].
+func (p *Probe) Watch(cgroup uint64, off []seawall.EventKind, flags Interest) error {
+	return p.maps["interests"].Put(cgroup, processInterest{Off: kindBits(off), Flags: uint32(flags)})
+}
+
+// Unwatch lets a cgroup report what all do.
+func (p *Probe) Unwatch(cgroup uint64) error {
+	err := p.maps["interests"].Delete(cgroup)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Interest marks a cgroup for the programs.
+type Interest uint32
+
+// The marks, as in bpf/event.h.
+const (
+	OfContainer Interest = 1 << iota // it is a container's
+	OfAgent                          // it is the agent's own
+	Learning                         // its system calls and capabilities are recorded
+)
+
+func (p *Probe) setDefault(off []seawall.EventKind) error {
+	return p.maps["interest_default"].Put(uint32(0), processInterest{Off: kindBits(off)})
+}
+
+func kindBits(kinds []seawall.EventKind) uint64 {
+	var bits uint64
+	for _, k := range kinds {
+		bits |= 1 << k
+	}
+	return bits
+}
+
+func bootTime() uint64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return uint64(ts.Nano()) //nolint:gosec // time since boot is not negative
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
