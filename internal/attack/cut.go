@@ -15,8 +15,8 @@ type Cut struct {
 	Fixed []Hop
 	// Cost is that of all changes.
 	Cost int
-	// Least says that no other changes of the graph do it for a lower cost. It is
-	// false where the search for better ones was broken off.
+	// Least says that it is proven that no other changes of the graph do it for a
+	// lower cost.
 	Least bool
 }
 
@@ -27,23 +27,22 @@ const cutWork = 10_000_000
 // Cut returns the changes of least cost that leave no path. To find the least is
 // hard in general, since one change may remove steps in many places (minimum cut
 // with labels, NP-hard): a minimum cut in which each change is a gate that all of
-// its steps go through is never too little, and most often the least; a search
-// that is bounded from below by paths without a change in common then proves that
-// or finds better.
+// its steps go through is never too little, and most often the least. Paths that
+// together have as much of each change as it costs, and no more, prove it; where
+// they fall short, a search does, or finds better, unless it is broken off.
 func (g *Graph) Cut(entries, goals []int) Cut {
 	w := g.web(entries, goals)
 	cut := Cut{Fixed: w.fixed()}
-	for _, h := range cut.Fixed {
-		w.aside[h] = true
-	}
-	s := cutSearch{web: w, work: cutWork, made: make([]bool, len(g.Changes)), kept: make([]bool, len(g.Changes))}
-	s.best = s.needed(w.minimum())
+	n := w.gated()
+	s := w.cutSearch()
+	s.best = s.needed(n.minimum())
 	s.cost = g.cost(s.best)
-	if len(s.best)*len(w.edges) > cutWork {
-		s.work = 0
+	cut.Least = w.packed(n) == s.cost
+	if !cut.Least && len(s.best)*len(w.edges) <= cutWork {
+		s.branch(0)
+		cut.Least = s.work > 0
 	}
-	s.branch(0)
-	cut.Changes, cut.Cost, cut.Least = s.best, s.cost, s.work > 0
+	cut.Changes, cut.Cost = s.best, s.cost
 	slices.Sort(cut.Changes)
 	return cut
 }
@@ -62,14 +61,16 @@ type web struct {
 	edges   []edge  // between vertices of the web, in order
 	of      []int32 // the vertices of the graph that those of the web are
 	out     []int32 // where the edges of each vertex begin
+	in      []int32 // where those that lead to it begin in back
+	back    []int32 // indexes of edges
 	entries []int32
 	goal    []bool
-	aside   map[Hop]bool // steps that are left out
+	aside   []bool // edges that are left out
 }
 
 func (g *Graph) web(entries, goals []int) *web {
 	ahead, behind := g.search(from(entries), false), g.search(from(goals), true)
-	w := &web{g: g, aside: map[Hop]bool{}}
+	w := &web{g: g}
 	isGoal := make(map[int32]bool, len(goals))
 	for _, v := range goals {
 		isGoal[int32(v)] = true //nolint:gosec // an index
@@ -100,6 +101,8 @@ func (g *Graph) web(entries, goals []int) *web {
 		}
 	}
 	w.out[len(w.of)] = int32(len(w.edges)) //nolint:gosec // an index
+	w.in, w.back = backwards(w.edges, len(w.of))
+	w.aside = make([]bool, len(w.edges))
 	return w
 }
 
@@ -110,7 +113,7 @@ func (w *web) hop(e edge) Hop { return Hop{int(w.of[e.from]), int(w.of[e.to]), i
 // network is the web without its edges: a source before its entries, a sink behind
 // its goals.
 func (w *web) network() (f *flow, source, sink int32) {
-	f = &flow{gates: map[int]int32{}, known: map[[2]int32]bool{}}
+	f = &flow{gates: map[int]int32{}, known: map[[2]int32]int32{}}
 	for range w.of {
 		f.vertex()
 	}
@@ -126,48 +129,63 @@ func (w *web) network() (f *flow, source, sink int32) {
 	return f, source, sink
 }
 
-// fixed returns the fewest edges without a change that leave no path of nothing
-// but such.
+// fixed sets the fewest edges without a change aside that leave no path of nothing
+// but such, and returns them.
 func (w *web) fixed() []Hop {
 	f, source, sink := w.network()
-	var bare []edge
+	var bare []int
 	first := len(f.pipes)
-	for _, e := range w.edges {
+	for i, e := range w.edges {
 		if len(w.changes(e)) == 0 {
-			bare = append(bare, e)
+			bare = append(bare, i)
 			f.pipe(e.from, e.to, 1)
 		}
 	}
 	f.run(source, sink)
 	side := f.side(source)
 	var out []Hop
-	for i, e := range bare {
-		if x := &f.pipes[first+2*i]; side[x.from] && !side[x.to] {
-			out = append(out, w.hop(e))
+	for n, i := range bare {
+		if x := &f.pipes[first+2*n]; side[x.from] && !side[x.to] {
+			w.aside[i] = true
+			out = append(out, w.hop(w.edges[i]))
 		}
 	}
 	return out
 }
 
-// minimum cuts all paths but those aside, by changes as gates.
-func (w *web) minimum() []int {
+// gated is a web as a network in which each change is a gate that all of its steps
+// go through, filled to the most.
+type gated struct {
+	*flow
+	source int32
+	// along are the pipes of each edge, which begin at first; none for one aside.
+	along, first []int32
+}
+
+func (w *web) gated() *gated {
 	f, source, sink := w.network()
-	for _, e := range w.edges {
-		if len(w.aside) > 0 && w.aside[w.hop(e)] {
-			continue
+	n := &gated{flow: f, source: source, first: make([]int32, len(w.edges)+1)}
+	for i, e := range w.edges {
+		if !w.aside[i] {
+			last := e.from
+			for _, c := range w.changes(e) {
+				at := f.gate(c)
+				n.along = append(n.along, f.once(last, at, unbounded), f.once(at, at+1, int64(w.g.Changes[c].Cost)))
+				last = at + 1
+			}
+			n.along = append(n.along, f.once(last, e.to, unbounded))
 		}
-		last := e.from
-		for _, c := range w.changes(e) {
-			entrance, exit := f.gate(c, int64(w.g.Changes[c].Cost))
-			f.once(last, entrance)
-			last = exit
-		}
-		f.once(last, e.to)
+		n.first[i+1] = int32(len(n.along)) //nolint:gosec // fewer than 2^31
 	}
 	f.run(source, sink)
-	side := f.side(source)
+	return n
+}
+
+// minimum returns the changes whose gates cut all paths at the least cost.
+func (n *gated) minimum() []int {
+	side := n.side(n.source)
 	var changes []int
-	for c, entrance := range f.gates {
+	for c, entrance := range n.gates {
 		if side[entrance] && !side[entrance+1] {
 			changes = append(changes, c)
 		}
@@ -185,7 +203,16 @@ type cutSearch struct {
 	cost int
 	made []bool // by change
 	kept []bool // changes that are decided not to be made
+	used []bool // changes that the paths of a bound have had
 	now  []int  // those made, in order
+	came []int32
+}
+
+func (w *web) cutSearch() *cutSearch {
+	n := len(w.g.Changes)
+	return &cutSearch{
+		web: w, work: cutWork, made: make([]bool, n), kept: make([]bool, n), used: make([]bool, n), came: make([]int32, len(w.of)),
+	}
 }
 
 // needed leaves out changes that the others make needless: a gate may have let
@@ -194,15 +221,20 @@ func (s *cutSearch) needed(changes []int) []int {
 	for _, c := range changes {
 		s.made[c] = true
 	}
-	sure := s.alone()
+	steps := make(map[int][]int32, len(changes)) // the edges that each takes away
+	for i, e := range s.edges {
+		for _, c := range s.changes(e) {
+			if s.made[c] {
+				steps[c] = append(steps[c], int32(i))
+			}
+		}
+	}
+	ahead, behind := s.spread(false), s.spread(true)
 	order := slices.Clone(changes)
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.g.Changes[b].Cost, s.g.Changes[a].Cost) })
 	for _, c := range order {
-		if sure[c] {
-			continue
-		}
 		s.made[c] = false
-		if s.work <= 0 || s.path(nil) != nil {
+		if !s.extend(steps[c], ahead, behind) {
 			s.made[c] = true
 		}
 	}
@@ -216,53 +248,53 @@ func (s *cutSearch) needed(changes []int) []int {
 	return out
 }
 
-// alone returns the changes that are all that stands between an entry and a goal:
-// those which alone close a step from where entries still reach to where goals are
-// still reached from. Nothing else that is made can replace one.
-func (s *cutSearch) alone() map[int]bool {
-	ahead, behind := s.spread(false), s.spread(true)
-	out := map[int]bool{}
-	for _, e := range s.edges {
-		if !ahead[e.from] || !behind[e.to] || len(s.aside) > 0 && s.aside[s.hop(e)] {
-			continue
+// extend adds to what entries reach what they reach by some steps that have come
+// to be open, unless that is a goal or what leads to one: then it is false, and
+// nothing is added. What leads to a goal may be more than behind says.
+func (s *cutSearch) extend(steps []int32, ahead, behind []bool) bool {
+	var added, todo []int32
+	visit := func(i int32) (goal bool) {
+		e := s.edges[i]
+		if ahead[e.to] || s.gone(i) {
+			return false
 		}
-		only, count := -1, 0
-		for _, c := range s.changes(e) {
-			if s.made[c] && c != only {
-				only = c
-				count++
-			}
-		}
-		if count == 1 {
-			out[only] = true
+		ahead[e.to], added, todo = true, append(added, e.to), append(todo, e.to)
+		return behind[e.to]
+	}
+	goal := slices.ContainsFunc(steps, func(i int32) bool { return ahead[s.edges[i].from] && visit(i) })
+	for !goal && len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for i := s.out[v]; i < s.out[v+1] && !goal; i++ {
+			goal = visit(i)
 		}
 	}
-	return out
+	if goal {
+		for _, v := range added {
+			ahead[v] = false
+		}
+	}
+	return !goal
 }
 
 // spread says which vertices entries reach when changes are made, or from which
 // goals are reached.
 func (s *cutSearch) spread(against bool) []bool {
 	at := make([]bool, len(s.of))
-	var todo []int32
-	var next [][]int32
+	todo := slices.Clone(s.entries)
 	if against {
-		next = make([][]int32, len(s.of)) // edges by where they lead
-		for i, e := range s.edges {
-			next[e.to] = append(next[e.to], int32(i))
-		}
+		todo = todo[:0]
 		for v, is := range s.goal {
 			if is {
-				at[v], todo = true, append(todo, int32(v))
+				todo = append(todo, int32(v))
 			}
 		}
-	} else {
-		for _, v := range s.entries {
-			at[v], todo = true, append(todo, v)
-		}
+	}
+	for _, v := range todo {
+		at[v] = true
 	}
 	visit := func(i, to int32) {
-		if !at[to] && !s.gone(s.edges[i], nil) {
+		if !at[to] && !s.gone(i) {
 			at[to], todo = true, append(todo, to)
 		}
 	}
@@ -270,7 +302,7 @@ func (s *cutSearch) spread(against bool) []bool {
 		v := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if against {
-			for _, i := range next[v] {
+			for _, i := range s.back[s.in[v]:s.in[v+1]] {
 				visit(i, s.edges[i].from)
 			}
 			continue
@@ -310,9 +342,14 @@ func (s *cutSearch) branch(cost int) {
 // must each lose a step. The choice is that of the path with the fewest changes.
 // found says whether there is any path, possible whether each can be cut.
 func (s *cutSearch) bound() (bound int, choice []int, found, possible bool) {
-	used := map[int]bool{}
+	var all []int
+	defer func() {
+		for _, c := range all {
+			s.used[c] = false
+		}
+	}()
 	for {
-		path := s.path(used)
+		path := s.path()
 		if path == nil {
 			return bound, choice, found, true
 		}
@@ -320,12 +357,13 @@ func (s *cutSearch) bound() (bound int, choice []int, found, possible bool) {
 		var here []int
 		for _, e := range path {
 			for _, c := range s.changes(e) {
-				if !s.kept[c] && !used[c] {
-					used[c] = true
+				if !s.kept[c] && !s.used[c] {
+					s.used[c] = true
 					here = append(here, c)
 				}
 			}
 		}
+		all = append(all, here...)
 		if len(here) == 0 {
 			return 0, nil, true, false
 		}
@@ -341,44 +379,48 @@ func (s *cutSearch) bound() (bound int, choice []int, found, possible bool) {
 
 // path returns the edges of a shortest path that is left when changes are made,
 // without steps that have a change in used; nil if there is none.
-func (s *cutSearch) path(used map[int]bool) []edge {
-	came := make([]int32, len(s.of)) // by which edge, from 1; -1 at an entry
+func (s *cutSearch) path() []edge {
 	todo := make([]int32, 0, len(s.entries))
-	for _, v := range s.entries {
-		came[v] = -1
+	defer func() {
+		for _, v := range todo {
+			s.came[v] = 0
+		}
+	}()
+	for _, v := range s.entries { // came is by which edge, from 1; -1 at an entry
+		s.came[v] = -1
 		todo = append(todo, v)
 	}
-	for i := 0; i < len(todo); i++ {
-		v := todo[i]
-		for j := s.out[v]; j < s.out[v+1]; j++ {
-			e := s.edges[j]
+	for n := 0; n < len(todo); n++ {
+		v := todo[n]
+		for i := s.out[v]; i < s.out[v+1]; i++ {
+			to := s.edges[i].to
 			s.work--
-			if came[e.to] != 0 || s.gone(e, used) {
+			if s.came[to] != 0 || s.gone(i) {
 				continue
 			}
-			came[e.to] = j + 1
-			if s.goal[e.to] {
-				return s.trace(came, e.to)
+			s.came[to] = i + 1
+			todo = append(todo, to)
+			if s.goal[to] {
+				return s.trace(to)
 			}
-			todo = append(todo, e.to)
 		}
 	}
 	return nil
 }
 
-func (s *cutSearch) gone(e edge, used map[int]bool) bool {
-	for _, c := range s.changes(e) {
-		if s.made[c] || used[c] {
+func (s *cutSearch) gone(i int32) bool {
+	for _, c := range s.changes(s.edges[i]) {
+		if s.made[c] || s.used[c] {
 			return true
 		}
 	}
-	return len(s.aside) > 0 && s.aside[s.hop(e)]
+	return s.aside[i]
 }
 
-func (s *cutSearch) trace(came []int32, v int32) []edge {
+func (s *cutSearch) trace(v int32) []edge {
 	var out []edge
-	for came[v] > 0 {
-		e := s.edges[came[v]-1]
+	for s.came[v] > 0 {
+		e := s.edges[s.came[v]-1]
 		out = append(out, e)
 		v = e.from
 	}

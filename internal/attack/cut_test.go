@@ -54,7 +54,7 @@ func left(g *Graph, entries, goals []int, made map[int]bool, aside []Hop) bool {
 
 // TestCutLeast holds cuts against all there are.
 func TestCutLeast(t *testing.T) {
-	fixedSeen := 0
+	fixedSeen, met := 0, 0
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		changes := 2 + r.IntN(7)
@@ -87,6 +87,13 @@ func TestCutLeast(t *testing.T) {
 		if cut.Cost != best {
 			t.Errorf("seed %d: cost %d, but there is %d", seed, cut.Cost, best)
 		}
+		w := g.web(entries, goals)
+		w.fixed()
+		if lower := w.packed(w.gated()); lower > best {
+			t.Errorf("seed %d: no cut should cost less than %d, but one costs %d", seed, lower, best)
+		} else if lower == best {
+			met++
+		}
 		all := map[int]bool{}
 		for c := range changes {
 			all[c] = true
@@ -101,21 +108,32 @@ func TestCutLeast(t *testing.T) {
 	if fixedSeen == 0 {
 		t.Error("no graph had a step that nothing removes")
 	}
+	if met < 2000 {
+		t.Errorf("paths proved the cut of %d graphs of 3,000", met)
+	}
 }
 
-// TestCutBrokenOff wants a cut even where there is no time to prove it the least.
+// TestCutBrokenOff wants a cut of which every change is needed even where there is no
+// time to look for a cheaper one.
 func TestCutBrokenOff(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		g := random(r, 8, 24, 8, 0)
 		w := g.web([]int{0}, []int{7})
-		s := cutSearch{web: w, made: make([]bool, 8), kept: make([]bool, 8)}
+		s := w.cutSearch()
 		made := map[int]bool{}
-		for _, c := range s.needed(w.minimum()) {
+		for _, c := range s.needed(w.gated().minimum()) {
 			made[c] = true
 		}
 		if left(g, []int{0}, []int{7}, made, nil) {
 			t.Fatalf("seed %d: a path is left", seed)
+		}
+		for c := range made {
+			made[c] = false
+			if !left(g, []int{0}, []int{7}, made, nil) {
+				t.Errorf("seed %d: change %d is needless", seed, c)
+			}
+			made[c] = true
 		}
 	}
 }

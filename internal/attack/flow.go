@@ -7,9 +7,9 @@ const unbounded = math.MaxInt64 / 4
 
 // flow is a network for Dinic's algorithm.
 type flow struct {
-	gates map[int]int32 // change: the entrance of its gate; the exit is the next
-	known map[[2]int32]bool
-	first []int32 // of each vertex, its first pipe, -1
+	gates map[int]int32      // change: the entrance of its gate; the exit is the next
+	known map[[2]int32]int32 // the pipe between two vertices
+	first []int32            // of each vertex, its first pipe, -1
 	pipes []pipe
 	level []int32
 	next  []int32
@@ -35,25 +35,31 @@ func (f *flow) pipe(from, to int32, room int64) {
 	}
 }
 
-// once adds a pipe without bounds unless it is there.
-func (f *flow) once(from, to int32) {
-	if k := [2]int32{from, to}; !f.known[k] {
-		f.known[k] = true
-		f.pipe(from, to, unbounded)
+// once returns the pipe between two vertices, which it adds unless it is there.
+func (f *flow) once(from, to int32, room int64) int32 {
+	k := [2]int32{from, to}
+	i, ok := f.known[k]
+	if !ok {
+		i = int32(len(f.pipes)) //nolint:gosec // fewer than 2^31
+		f.known[k] = i
+		f.pipe(from, to, room)
 	}
+	return i
 }
 
-// gate is the two ends of a change.
-func (f *flow) gate(change int, cost int64) (entrance, exit int32) {
+// gate is the entrance of a change; its exit is the next vertex.
+func (f *flow) gate(change int) int32 {
 	v, ok := f.gates[change]
 	if !ok {
 		v = f.vertex()
 		f.vertex()
 		f.gates[change] = v
-		f.pipe(v, v+1, cost)
 	}
-	return v, v + 1
+	return v
 }
+
+// through is what goes through a pipe that was empty at first.
+func (f *flow) through(pipe int32) int64 { return f.pipes[pipe^1].room }
 
 func (f *flow) run(source, sink int32) {
 	f.level, f.next = make([]int32, len(f.first)), make([]int32, len(f.first))

@@ -172,19 +172,31 @@ func (g *Graph) index() {
 		g.weights[i] = perHop - math.Log(g.Steps[i].likelihood())
 	}
 	n := len(g.Vertices)
-	g.out, g.in = make([]int32, n+1), make([]int32, n+1)
+	g.out = make([]int32, n+1)
 	for _, e := range g.edges {
 		g.out[e.from+1]++
-		g.in[e.to+1]++
 	}
 	for i := range n {
 		g.out[i+1] += g.out[i]
-		g.in[i+1] += g.in[i]
 	}
-	g.back = make([]int32, len(g.edges))
-	next := slices.Clone(g.in)
-	for i, e := range g.edges {
-		g.back[next[e.to]] = int32(i)
+	g.in, g.back = backwards(g.edges, n)
+}
+
+// backwards sorts the indexes of edges by the vertices that they lead to: those of
+// vertex v are back[in[v]:in[v+1]].
+func backwards(edges []edge, vertices int) (in, back []int32) {
+	in = make([]int32, vertices+1)
+	for _, e := range edges {
+		in[e.to+1]++
+	}
+	for i := range vertices {
+		in[i+1] += in[i]
+	}
+	back = make([]int32, len(edges))
+	next := slices.Clone(in)
+	for i, e := range edges {
+		back[next[e.to]] = int32(i)
 		next[e.to]++
 	}
+	return in, back
 }
