@@ -72,6 +72,7 @@ type builder struct {
 	changes map[changeKey]int
 	plain   map[*Primitive]int32 // steps that are nothing but a primitive
 	placed  placement
+	kinds   []*platform // of the nodes, nil until asked for
 	net     network
 	// principals are the identities that service accounts have in a cloud.
 	principals map[int32]principalOf

@@ -27,6 +27,7 @@ func (b *builder) inside() {
 		b.mountedTokens(v, t)
 		b.mountedSecrets(v, t)
 		b.escapes(v, t)
+		b.nodeFlaws(v, t)
 	}
 }
 

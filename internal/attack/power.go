@@ -149,6 +149,7 @@ func (b *builder) podMaker(ns string) int32 {
 		b.accounts(createPod, v, ns)
 		b.always(mounted, v, b.secretsOf(ns))
 		b.podPower(v, ns)
+		b.madeFlaws(v)
 		b.constraintsOfAccounts(v, ns)
 	})
 }
@@ -375,7 +376,7 @@ func powerName(k Key) string {
 	switch {
 	case k.Namespace != "":
 		return cmp.Or(text, k.Name) + " in " + k.Namespace
-	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "network-of-cluster:") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert"):
+	case wholeCluster[k.Name] || strings.HasPrefix(k.Name, "kubelet-of-") || strings.HasPrefix(k.Name, "network-of-cluster:") || strings.HasPrefix(k.Name, "controller:") || strings.HasPrefix(k.Name, "convert") || strings.HasPrefix(k.Name, "flawed:"):
 		return text
 	}
 	return cmp.Or(text, k.Name) + " in all namespaces"
@@ -423,6 +424,7 @@ var powerPrefixes = []struct{ prefix, before, after string }{
 	{"role:", "what ", " allows"},
 	{"controller:", "what ", " does"},
 	{"past-", "making pods past ", ""},
+	{"flawed:", "any node with ", ""},
 }
 
 // wholeCluster are the powers that no namespace says anything about.
