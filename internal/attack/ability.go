@@ -10,6 +10,7 @@ import (
 const (
 	admission = "admissionregistration.k8s.io"
 	certs     = "certificates.k8s.io"
+	rbacGroup = "rbac.authorization.k8s.io"
 )
 
 // controllers are the kinds of Kubernetes that make pods from a template which can

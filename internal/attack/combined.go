@@ -70,7 +70,6 @@ var makers = []permission{
 }
 
 func partsOf() []partOf {
-	const rbacGroup = "rbac.authorization.k8s.io"
 	out := []partOf{
 		{makesSecret, may("create", "", "secrets")},
 		{readsSecret, may("get,list,watch,patch", "", "secrets")},
@@ -513,7 +512,9 @@ func (b *builder) hostPathProvisioner() ([]Condition, bool) {
 }
 
 // ownRoles is P16: adding permissions to a role that one is bound to. An
-// aggregated role takes them from any that has its label (P19).
+// aggregated role takes them from any that has its label, be it one that the
+// attacker makes or one that he may change, label and all (P19). Either takes the
+// verb escalate: without it a role can be given only what its writer holds.
 func (b *builder) ownRoles(v int32, h *holdings) {
 	if !h.has(escalatesRole) && !h.has(escalatesClusterRole) {
 		return
@@ -534,9 +535,15 @@ func (b *builder) ownRoles(v int32, h *holdings) {
 			return
 		}
 		lead(escalate, h.in("", escalatesClusterRole, naming(r.Name)), h.in("", changesClusterRole, naming(r.Name)), mine)
-		if r.Aggregated {
-			lead(aggregate, h.in("", escalatesClusterRole, unnamed), h.in("", makesClusterRole, unnamed), mine)
+		if !r.Aggregated {
+			return
 		}
+		lead(aggregate, h.in("", escalatesClusterRole, unnamed), h.in("", makesClusterRole, unnamed), mine)
+		b.named(h.all("", escalatesClusterRole), rbac.ClusterRoleKind, "", func(source *rbac.Role, g []grant) {
+			if source != r && !source.Aggregated {
+				lead(aggregate, g, h.in("", changesClusterRole, naming(source.Name)), mine)
+			}
+		})
 	})
 }
 

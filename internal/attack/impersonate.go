@@ -126,15 +126,52 @@ func (b *builder) actsFor(v, other int32, take, on []grant, when []Condition) {
 				if !ok {
 					continue
 				}
-				for _, g := range b.gains(scope{&rbac.Role{Rules: []*rbac.Rule{common}}, ns}) {
-					b.lead(v, g.to, both{
-						Primitive: constrained, needs: [][]grant{take, {on[i]}, {grant{bound: x, rule: r, what: g.what, namespace: ns}}},
-						conditions: append(slices.Clip(when), g.conditions...),
+				as := func(to int32, what string, conditions []Condition) {
+					b.lead(v, to, both{
+						Primitive: constrained, needs: [][]grant{take, {on[i]}, {grant{bound: x, rule: r, what: what, namespace: ns}}},
+						conditions: append(slices.Clip(when), conditions...),
 					})
 				}
+				for _, g := range b.gains(scope{&rbac.Role{Rules: []*rbac.Rule{common}}, ns}) {
+					as(g.to, g.what, g.conditions)
+				}
+				b.donations(other, common, ns, as)
 			}
 		}
 	})
+}
+
+// donations are what somebody gains who may write bindings as another, though that
+// has not the verb bind: whatever the other is bound to, since the API server lets
+// everybody hand out what he holds. For the other himself this is no gain (P18).
+func (b *builder) donations(other int32, r *rbac.Rule, ns string, gains func(to int32, what string, conditions []Condition)) {
+	for _, way := range []struct {
+		permission
+		named bool // a request carries the name of the binding
+		kind  string
+	}{
+		{may("create", rbacGroup, "clusterrolebindings"), false, rbac.ClusterRoleBindingKind},
+		{may("patch,update", rbacGroup, "clusterrolebindings"), true, rbac.ClusterRoleBindingKind},
+		{may("create", rbacGroup, "rolebindings"), false, rbac.RoleBindingKind},
+		{may("patch,update", rbacGroup, "rolebindings"), true, rbac.RoleBindingKind},
+	} {
+		what, ok := way.in(r)
+		if !ok || !way.named && !r.Unnamed() || way.kind == rbac.ClusterRoleBindingKind && ns != "" {
+			continue
+		}
+		b.holdingsOf(other).bound(func(x *bound) {
+			switch {
+			case way.named && (x.Kind != way.kind || !r.Unnamed() && !r.Named(x.Name)):
+			case way.kind == rbac.ClusterRoleBindingKind && x.Namespace == "":
+				gains(b.holder(scope{x.Role, ""}), what, nil)
+			case way.kind == rbac.ClusterRoleBindingKind, ns != "" && x.Namespace != "" && x.Namespace != ns:
+			case x.Namespace != "":
+				gains(b.holder(scope{x.Role, x.Namespace}), what, nil)
+			case !way.named:
+				gains(b.heldIn(x.Role, ns), what, nil)
+			}
+		})
+	}
 }
 
 // meet is where two grants both hold.
