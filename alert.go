@@ -14,6 +14,9 @@ type Alert struct {
 	Time     time.Time `json:"time"`
 	Node     string    `json:"node,omitempty"`
 	Message  string    `json:"message"`
+	// Respond is what the check holds to suit as a response where responding is
+	// automatic: evidence, cut, freeze or isolate. Empty is none.
+	Respond string `json:"respond,omitempty"`
 	// Event is the one that completed the match; Earlier those that led to it, oldest
 	// first.
 	Event   *Event   `json:"event"`

@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -46,6 +47,12 @@ func newEnv(names ...string) (*cel.Env, error) {
 			opts = append(opts, cel.Variable(v.name, v.typ))
 		}
 	}
+	return Environment(opts...)
+}
+
+// Environment returns Kubernetes' own CEL environment, with the one function that
+// rules have beyond it, extended by options.
+func Environment(opts ...cel.EnvOption) (*cel.Env, error) {
 	opts = append(opts, pathFunction())
 	base := environment.MustBaseEnvSet(version.MajorMinor(1, NewestMinor))
 	set, err := base.Extend(environment.VersionedOptions{
@@ -152,34 +159,35 @@ func compile(env *cel.Env, r *Rule) (*program, error) {
 	var err error
 	if r.When != "" {
 		if p.when, err = expression(env, r.When, cel.BoolType); err != nil {
-			return nil, r.broken("when", err)
+			return nil, r.Broken("when", err)
 		}
 	}
 	if p.deny, err = expression(env, r.Deny, cel.BoolType, cel.ListType(cel.StringType), cel.ListType(cel.DynType)); err != nil {
-		return nil, r.broken("deny", err)
+		return nil, r.Broken("deny", err)
 	}
 	if p.message, err = compileMessage(env, r.Message); err != nil {
-		return nil, r.broken("message", err)
+		return nil, r.Broken("message", err)
 	}
 	p.patches, p.guards = make([]*code, len(r.Patches)), make([]*code, len(r.Patches))
 	for i, patch := range r.Patches {
 		if patch.When != "" {
 			if p.guards[i], err = expression(env, patch.When, cel.BoolType); err != nil {
-				return nil, r.broken(fmt.Sprintf("fix[%d].when", i), err)
+				return nil, r.Broken(fmt.Sprintf("fix[%d].when", i), err)
 			}
 		}
 		if patch.Expr == "" {
 			continue
 		}
 		if p.patches[i], err = expression(env, patch.Expr); err != nil {
-			return nil, r.broken(fmt.Sprintf("fix[%d].expr", i), err)
+			return nil, r.Broken(fmt.Sprintf("fix[%d].expr", i), err)
 		}
 	}
 	return p, nil
 }
 
-// broken says where in the rule's file an expression does not compile.
-func (r *Rule) broken(field string, err error) error {
+// Broken says where in the rule's file a field, such as deny or after[0].deny, is
+// wrong.
+func (r *Rule) Broken(field string, err error) error {
 	line := 1
 	if syntax, ok := errors.AsType[*syntaxError](err); ok {
 		line = syntax.line
@@ -207,7 +215,9 @@ func syntaxErrorOf(text string, issues *cel.Issues) error {
 	return &syntaxError{line, msg}
 }
 
-func expression(env *cel.Env, text string, want ...*cel.Type) (*code, error) {
+// Checked parses and checks an expression that must yield one of the types, or
+// anything where none is given.
+func Checked(env *cel.Env, text string, want ...*cel.Type) (*cel.Ast, error) {
 	ast, issues := env.Compile(text)
 	if issues != nil && issues.Err() != nil {
 		return nil, syntaxErrorOf(text, issues)
@@ -220,32 +230,65 @@ func expression(env *cel.Env, text string, want ...*cel.Type) (*code, error) {
 	if !ok {
 		return nil, fmt.Errorf("yields %s, want %s", got, want[0])
 	}
+	return ast, nil
+}
+
+func expression(env *cel.Env, text string, want ...*cel.Type) (*code, error) {
+	ast, err := Checked(env, text, want...)
+	if err != nil {
+		return nil, err
+	}
 	return &code{fast: compileFast(ast), env: env, ast: ast}, nil
 }
 
-// compileMessage cuts a message at its {expressions}.
 func compileMessage(env *cel.Env, text string) ([]segment, error) {
 	var out []segment
-	for text != "" {
-		open := strings.IndexByte(text, '{')
-		if open < 0 {
-			return append(out, segment{text: text}), nil
+	for part, err := range Message(text) {
+		if err != nil {
+			return nil, err
 		}
-		if open > 0 {
-			out = append(out, segment{text: text[:open]})
+		if !part.Expr {
+			out = append(out, segment{text: part.Text})
+			continue
 		}
-		end := matchingBrace(text[open:])
-		if end < 0 {
-			return nil, fmt.Errorf("a { without its }")
-		}
-		expr, err := expression(env, text[open+1:open+end])
+		expr, err := expression(env, part.Text)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, segment{expr: expr})
-		text = text[open+end+1:]
 	}
 	return out, nil
+}
+
+// MessagePart is a piece of a message: text as it stands, or a CEL expression.
+type MessagePart struct {
+	Text string
+	Expr bool
+}
+
+// Message cuts a message at its {expressions}.
+func Message(text string) iter.Seq2[MessagePart, error] {
+	return func(yield func(MessagePart, error) bool) {
+		for text != "" {
+			open := strings.IndexByte(text, '{')
+			if open < 0 {
+				yield(MessagePart{Text: text}, nil)
+				return
+			}
+			if open > 0 && !yield(MessagePart{Text: text[:open]}, nil) {
+				return
+			}
+			end := matchingBrace(text[open:])
+			if end < 0 {
+				yield(MessagePart{}, errors.New("a { without its }"))
+				return
+			}
+			if !yield(MessagePart{Text: text[open+1 : open+end], Expr: true}, nil) {
+				return
+			}
+			text = text[open+end+1:]
+		}
+	}
 }
 
 func matchingBrace(text string) int {

@@ -105,7 +105,7 @@ func (s *Set) withMarks(id string, e *Example) (*Set, error) {
 		if a.ID != id {
 			continue
 		}
-		r, err := withParams(a.Rule, params)
+		r, err := a.WithParams(params)
 		if err != nil {
 			return nil, err
 		}

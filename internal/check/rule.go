@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -28,7 +29,8 @@ type Rule struct {
 	Severity seawall.Severity
 	Phase    seawall.Phase
 	Layer    seawall.Layer
-	// Match is container, pod, * or kinds: Service, networking.k8s.io/Ingress.
+	// Match is container, pod, * or kinds: Service, networking.k8s.io/Ingress; or
+	// kinds of event: exec, connect.
 	Match   []string
 	Each    string
 	When    string
@@ -51,10 +53,21 @@ type Rule struct {
 	// Needs says what, beyond objects, the rule needs to be judged.
 	Needs    string
 	Examples []Example
+	// What follows is of rules on events alone. Count matches, of as many values of
+	// Distinct where that is given, must come in Within for one of what By names;
+	// the steps of After before the match, in their order.
+	By       By
+	Count    int
+	Distinct string // CEL
+	Within   time.Duration
+	After    []Step
+	// Respond is what automatic response suits; empty where none does.
+	Respond string
 	// File is where the rule was read from.
 	File string
 
 	remediation string
+	events      bool // it judges events
 	// places are where the fields stand in File: deny, fix[0].expr.
 	places map[string]place
 }
@@ -204,10 +217,10 @@ func (r *Rule) parseSpec(text []byte, first int) error {
 	}
 	for _, f := range root.Map() {
 		locate(f.Key, f.Value.Pos)
-		if f.Key == "fix" {
+		if f.Key == "fix" || f.Key == "after" {
 			for i, item := range f.Value.List() {
 				for _, part := range item.Map() {
-					locate(fmt.Sprintf("fix[%d].%s", i, part.Key), part.Value.Pos)
+					locate(fmt.Sprintf("%s[%d].%s", f.Key, i, part.Key), part.Value.Pos)
 				}
 			}
 		}
@@ -228,6 +241,9 @@ func isBlockHeader(line string, column int) bool {
 }
 
 func (r *Rule) setField(key string, v *document.Node) error {
+	if known, err := r.setEventField(key, v); known {
+		return err
+	}
 	text := map[string]*string{
 		"id": &r.ID, "each": &r.Each, "when": &r.When, "deny": &r.Deny, "at": &r.At,
 		"message": &r.Message, "func": &r.Func, "needs": &r.Needs,
@@ -350,16 +366,22 @@ func (r *Rule) complete() error {
 		return fmt.Errorf("severity is missing")
 	case len(r.Match) == 0:
 		return fmt.Errorf("match is missing")
+	case !slices.Contains([]seawall.Layer{"", seawall.CloudLayer, seawall.ClusterLayer, seawall.ContainerLayer, seawall.CodeLayer}, r.Layer):
+		return fmt.Errorf("layer %q: want cloud, cluster, container or code", r.Layer)
+	case r.Topic == RuntimeTopic || namesEvents(r.Match):
+		r.events = true
+		return r.completeEvents()
 	case (r.Deny == "") == (r.Func == "") && r.Needs == "":
 		return fmt.Errorf("want either deny or func")
 	case r.Deny != "" && r.Message == "":
 		return fmt.Errorf("message is missing")
 	case !slices.Contains([]seawall.Phase{"", seawall.Build, seawall.Deploy, seawall.Runtime}, r.Phase):
 		return fmt.Errorf("phase %q: want build, deploy or runtime", r.Phase)
-	case !slices.Contains([]seawall.Layer{"", seawall.CloudLayer, seawall.ClusterLayer, seawall.ContainerLayer, seawall.CodeLayer}, r.Layer):
-		return fmt.Errorf("layer %q: want cloud, cluster, container or code", r.Layer)
 	case len(r.Match) > 1 && (slices.Contains(r.Match, "pod") || slices.Contains(r.Match, "container")):
 		return fmt.Errorf("match: pod and container stand alone")
+	}
+	if err := r.refuseEventFields(); err != nil {
+		return err
 	}
 	if r.Phase == "" {
 		r.Phase = seawall.Build

@@ -62,7 +62,7 @@ type Options struct {
 	Interpreter bool
 }
 
-// NewSet makes a set of rules. IDs must be unique, and every function that a
+// NewSet makes a set of those of the rules that judge objects. IDs must be unique, and every function that a
 // rule names must be there.
 func NewSet(rules []*Rule, o Options) (*Set, error) {
 	s := &Set{minor: int64(o.Minor), interpreter: o.Interpreter, byKind: map[string][]*active{}}
@@ -75,7 +75,10 @@ func NewSet(rules []*Rule, o Options) (*Set, error) {
 			return nil, fmt.Errorf("%s: check %q is already defined in %s: give it another id", r.at("id", 1), r.ID, other)
 		}
 		seen[r.ID] = r.File
-		r, err := withParams(r, o.Params[r.ID])
+		if r.OnEvents() {
+			continue // package detect judges by it
+		}
+		r, err := r.WithParams(o.Params[r.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -108,9 +111,9 @@ func paramsOf(r *Rule) map[string]any {
 	return r.Params
 }
 
-// withParams returns the rule with parameters changed, and refuses those that
+// WithParams returns the rule with parameters changed, and refuses those that
 // the rule does not have.
-func withParams(r *Rule, changed map[string]any) (*Rule, error) {
+func (r *Rule) WithParams(changed map[string]any) (*Rule, error) {
 	if len(changed) == 0 {
 		return r, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"seawall.io/seawall"
 	"seawall.io/seawall/checks"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/detect"
 	"seawall.io/seawall/internal/manifest"
 )
 
@@ -152,17 +153,29 @@ func readRules(args []string) ([]*check.Rule, error) {
 	return rules, nil
 }
 
+// exampleJudge returns what judges a rule's examples.
+func exampleJudge(r *check.Rule) (func(*check.Example) (string, error), error) {
+	if r.OnEvents() {
+		o := detect.Options{On: []string{r.ID}}
+		_, err := detect.New([]*check.Rule{r}, o)
+		return func(e *check.Example) (string, error) { return detect.Outcome(r, e, o) }, err
+	}
+	set, err := check.NewSet([]*check.Rule{r}, check.Options{Funcs: checks.Funcs()})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the file
+	}
+	if errs := set.Compile(); len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return func(e *check.Example) (string, error) { return set.Outcome(r.ID, e) }, nil
+}
+
 // testRule runs the examples of a rule and returns how many failed.
 func testRule(env *Env, r *check.Rule) int {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(env.Stdout, format+"\n", args...) //nolint:errcheck // standard output has no one to tell
 	}
-	set, err := check.NewSet([]*check.Rule{r}, check.Options{Funcs: checks.Funcs()})
-	if err == nil {
-		if errs := set.Compile(); len(errs) > 0 {
-			err = errs[0]
-		}
-	}
+	outcome, err := exampleJudge(r)
 	if err != nil {
 		say("FAIL %s: %v", r.ID, err)
 		return 1
@@ -174,7 +187,7 @@ func testRule(env *Env, r *check.Rule) int {
 	}
 	for i := range r.Examples {
 		e := &r.Examples[i]
-		got, err := set.Outcome(r.ID, e)
+		got, err := outcome(e)
 		switch {
 		case err != nil:
 			say("FAIL %s: %v", r.ID, err)
