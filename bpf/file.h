@@ -55,10 +55,13 @@ static __noinline int write_path(struct pathname *out, struct task_struct *t, st
 		root_mnt = BPF_CORE_READ(fs, root.mnt);
 	}
 	struct mount *m = mount_of(vfs);
-	u32 len = 0;
 	out->truncated = 1;
 	out->detached = 0;
 	out->pad = 0;
+	/* The length lives in the record: the verifier knows nothing of what is read back
+	 * from there, so all ways through one round look alike to it and it follows one. */
+	volatile u16 *space = &out->len;
+	*space = 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < PATH_DEPTH; i++) {
 		if (d == root && vfs == root_mnt) {
@@ -79,15 +82,15 @@ static __noinline int write_path(struct pathname *out, struct task_struct *t, st
 			vfs = (struct vfsmount *)((void *)m + bpf_core_field_offset(struct mount, mnt));
 			continue;
 		}
+		u32 len = *space;
 		if (len > PATH_SPACE - 1)
 			break;
 		long n = bpf_probe_read_kernel_str(&out->names[len & (PATH_SPACE - 1)], NAME_SPACE, BPF_CORE_READ(d, d_name.name));
 		if (n <= 0)
 			break;
-		len += n;
+		*space = len + n;
 		d = parent;
 	}
-	out->len = len;
 	return 0;
 }
 
