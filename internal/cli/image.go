@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -122,29 +123,9 @@ SOURCE_DATE_EPOCH where that is set, so that the same image gives the same bytes
 			default:
 				return fmt.Errorf("--format %q: want cyclonedx or spdx", format)
 			}
-			created, err := epoch(env)
-			if err != nil {
-				return err
-			}
-			src, err := source(args[0])
-			if err != nil {
-				return err
-			}
-			i.noSecrets = true
-			o, _, err := i.withoutDatabase(env)
-			if err != nil {
-				return err
-			}
-			r, err := imagescan.Scan(cmd.Context(), src, o)
-			if err != nil {
-				return err //nolint:wrapcheck // it names the image
-			}
-			defer r.Close() //nolint:errcheck // it was only read
-			write := func(w io.Writer) error { return r.WriteBill(w, f, Version(), created) }
-			if err := writeTo(env, file, write); err != nil {
-				return err
-			}
-			return incomplete(env, r)
+			return i.describe(cmd.Context(), env, args[0], file, false, func(w io.Writer, r *imagescan.Result, created time.Time) error {
+				return r.WriteBill(w, f, Version(), created) //nolint:wrapcheck // it says what it writes
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -152,6 +133,41 @@ SOURCE_DATE_EPOCH where that is set, so that the same image gives the same bytes
 	f.StringVarP(&file, "output", "o", "", "file to write (default: standard output)")
 	i.register(f)
 	return cmd
+}
+
+// describe reads one image, without looking for credentials, and writes a document
+// about it to a file. What is judged needs the vulnerability database.
+func (i *imageFlags) describe(ctx context.Context, env *Env, ref, file string, judged bool, write func(io.Writer, *imagescan.Result, time.Time) error) error {
+	created, err := epoch(env)
+	if err != nil {
+		return err
+	}
+	src, err := source(ref)
+	if err != nil {
+		return err
+	}
+	i.noSecrets = true
+	options := i.withoutDatabase
+	if judged {
+		options = i.options
+	}
+	o, open, err := options(env)
+	if err != nil {
+		return err
+	}
+	defer open.close()
+	if judged && o.Database == nil {
+		return fmt.Errorf("nothing can be stated: %s", o.NoDatabase)
+	}
+	r, err := imagescan.Scan(ctx, src, o)
+	if err != nil {
+		return err //nolint:wrapcheck // it names the image
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	if err := writeTo(env, file, func(w io.Writer) error { return write(w, r, created) }); err != nil {
+		return err
+	}
+	return incomplete(env, r)
 }
 
 // incomplete says on standard error what could not be read, and turns it into

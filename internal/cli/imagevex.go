@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,49 +31,23 @@ not have it. Whoever reads the document need not scan again.`,
 		Example: "  seawall image vex ghcr.io/org/app:1.2 --author security@example.com -o app.openvex.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			write := vex.OpenVEX
+			state := vex.OpenVEX
 			switch format {
 			case "openvex":
 			case "cyclonedx":
-				write = vex.CycloneDX
+				state = vex.CycloneDX
 			default:
 				return fmt.Errorf("--format %q: want openvex or cyclonedx", format)
 			}
-			created, err := epoch(env)
-			if err != nil {
-				return err
-			}
-			src, err := source(args[0])
-			if err != nil {
-				return err
-			}
-			i.noSecrets = true
-			o, open, err := i.options(env)
-			if err != nil {
-				return err
-			}
-			defer open.close()
-			if o.Database == nil {
-				return fmt.Errorf("nothing can be stated: %s", o.NoDatabase)
-			}
-			r, err := imagescan.Scan(cmd.Context(), src, o)
-			if err != nil {
-				return err //nolint:wrapcheck // it names the image
-			}
-			defer r.Close() //nolint:errcheck // it was only read
-			product := productOf(r)
-			data, err := write(&r.Judgement, vex.Origin{ID: documentID(product, r), Author: author, Time: created, Product: product})
-			if err != nil {
-				return fmt.Errorf("the statements on %s: %w", r.Name(), err)
-			}
-			put := func(w io.Writer) error {
-				_, err := w.Write(data)
+			return i.describe(cmd.Context(), env, args[0], file, true, func(w io.Writer, r *imagescan.Result, created time.Time) error {
+				product := productOf(r)
+				data, err := state(&r.Judgement, vex.Origin{ID: documentID(product, r), Author: author, Time: created, Product: product})
+				if err != nil {
+					return fmt.Errorf("the statements on %s: %w", r.Name(), err)
+				}
+				_, err = w.Write(data)
 				return err //nolint:wrapcheck // the caller names the file
-			}
-			if err := writeTo(env, file, put); err != nil {
-				return err
-			}
-			return incomplete(env, r)
+			})
 		},
 	}
 	f := cmd.Flags()

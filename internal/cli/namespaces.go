@@ -78,6 +78,7 @@ type namespacesAnswer struct {
 	Separate   *bool                `json:"separate,omitempty"`
 	Unknown    []string             `json:"unknown,omitempty"`
 	Incomplete []seawall.Incomplete `json:"incomplete,omitempty"`
+	Notes      []string             `json:"notes,omitempty"`
 }
 
 type namespaceView struct {
@@ -104,7 +105,7 @@ type namespaceEvidence struct {
 
 func (n *namespacesFlags) answer(env *Env, targets []string, read *scan.Reading) error {
 	g := attack.Build(read.Snapshots, attack.Options{})
-	answer := namespacesAnswer{Version: Version(), Targets: targets, Unknown: g.Unknown, Incomplete: read.Coverage.Incomplete}
+	answer := namespacesAnswer{Version: Version(), Targets: targets, Unknown: g.Unknown, Incomplete: read.Coverage.Incomplete, Notes: read.Warnings}
 	found, witness := n.namespace == "", n.from != ""
 	known := map[string]bool{}
 	for i, s := range read.Snapshots {
@@ -182,9 +183,7 @@ func (n *namespacesFlags) write(env *Env, a *namespacesAnswer) error {
 	for _, u := range a.Unknown {
 		fmt.Fprintf(&b, "not known: %s\n", u)
 	}
-	for _, hole := range a.Incomplete {
-		b.WriteString(notRead(hole))
-	}
+	b.WriteString(remarks(a.Notes, a.Incomplete))
 	if _, err := io.WriteString(env.Stdout, b.String()); err != nil {
 		return fmt.Errorf("writing the answer: %w", err)
 	}

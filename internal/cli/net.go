@@ -3,9 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +10,6 @@ import (
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/netpol"
 	"seawall.io/seawall/internal/reach"
-	"seawall.io/seawall/internal/scan"
 )
 
 func newNet(env *Env) *cobra.Command {
@@ -46,58 +42,36 @@ func (n *netFlags) register(cmd *cobra.Command) {
 
 // netReading is what answers about the network rest on.
 type netReading struct {
+	*reading
 	models []*reach.Model
 	of     map[*reach.Model]*cluster.Snapshot
-	holes  []seawall.Incomplete
-	notes  []string
 }
 
 func (n *netFlags) read(ctx context.Context, env *Env, formats ...string) (*netReading, error) {
-	if err := oneOf(n.output, append([]string{"table", "json"}, formats...)); err != nil {
-		return nil, err
-	}
 	plugin, err := reach.Plugin(n.cni)
 	if err != nil {
 		return nil, fmt.Errorf("--cni: %w", err)
 	}
-	saveMemory(env, n.targets)
-	read, err := scan.Read(ctx, n.options(env))
+	read, err := n.questionFlags.read(ctx, env, formats...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the target
+		return nil, err
 	}
-	r := &netReading{of: map[*reach.Model]*cluster.Snapshot{}, holes: read.Coverage.Incomplete, notes: []string{}}
-	for _, s := range read.Snapshots {
+	r := &netReading{reading: read, of: map[*reach.Model]*cluster.Snapshot{}}
+	for _, s := range r.snapshots {
 		m := reach.Of(s)
 		if n.cni != "" {
 			m = reach.With(s, plugin)
 		}
 		r.models = append(r.models, m)
 		r.of[m] = s
-		r.note(m)
-	}
-	if !n.quiet {
-		for _, w := range read.Warnings {
-			fmt.Fprintf(env.Stderr, "warning: %s\n", w) //nolint:errcheck // the answer is what counts
-		}
+		r.noteModel(m)
 	}
 	return r, nil
 }
 
-func oneOf(format string, known []string) error {
-	if slices.Contains(known, format) {
-		return nil
-	}
-	return fmt.Errorf("--output %q: want %s", format, strings.Join(known, ", "))
-}
-
-// note says what an answer rests on beside the policies.
-func (r *netReading) note(m *reach.Model) {
-	add := func(format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		if !slices.Contains(r.notes, text) {
-			r.notes = append(r.notes, text)
-		}
-	}
+// noteModel says what an answer rests on beside the policies.
+func (r *netReading) noteModel(m *reach.Model) {
+	add := func(format string, args ...any) { r.note(fmt.Sprintf(format, args...)) }
 	cni := m.CNI()
 	switch {
 	case len(m.Policies().Policies()) == 0:
@@ -137,30 +111,6 @@ func (r *netReading) unread(m *reach.Model, count func(*netpol.Policy) bool) {
 			r.notes = append(r.notes, reach.PolicyName(p.Policy)+" "+p.Text)
 		}
 	}
-}
-
-// finish writes the answer, and makes the exit code of what it rests on.
-func (n *netFlags) finish(env *Env, r *netReading, answer any, text string) error {
-	if n.output == "json" {
-		if err := writeJSON(env, answer); err != nil {
-			return err
-		}
-		return n.verdict(&seawall.Coverage{Incomplete: r.holes})
-	}
-	var b strings.Builder
-	b.WriteString(text)
-	if n.output == "table" {
-		for _, note := range r.notes {
-			fmt.Fprintf(&b, "note: %s\n", note)
-		}
-		for _, hole := range r.holes {
-			b.WriteString(notRead(hole))
-		}
-	}
-	if _, err := io.WriteString(env.Stdout, b.String()); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
-	}
-	return n.verdict(&seawall.Coverage{Incomplete: r.holes})
 }
 
 // netReason is a reach.Reason in output.

@@ -13,7 +13,7 @@ import (
 
 // exposureAnswer is what one workload has to do with the world outside.
 type exposureAnswer struct {
-	rbacSource
+	answerSource
 	CNI      string          `json:"cni,omitempty"`
 	Workload string          `json:"workload"`
 	Ingress  []exposureEntry `json:"ingress"`
@@ -84,7 +84,7 @@ with --allow-incomplete).`,
 			if len(answers) == 0 {
 				return fmt.Errorf("no workload was read from %s", strings.Join(n.targets, ", "))
 			}
-			return n.finish(env, r, struct {
+			return n.finish(env, r.reading, struct {
 				answerHead
 				Workloads []*exposureAnswer `json:"workloads"`
 			}{n.head(r.holes, r.notes), answers}, exposureTable(answers))
@@ -132,7 +132,7 @@ func (r *netReading) exposure(m *reach.Model, t *cluster.PodTemplate, full bool)
 		return netReasons(v.Reasons)
 	}
 	a := &exposureAnswer{
-		rbacSource: sourceOf(r.of[m]), CNI: m.CNI().Name, Workload: reach.Pod(t).String(),
+		answerSource: sourceOf(r.of[m]), CNI: m.CNI().Name, Workload: reach.Pod(t).String(),
 		Ingress: []exposureEntry{}, Egress: []exposureExit{},
 	}
 	o := m.Outside(t)
@@ -175,16 +175,7 @@ func inParts(parts []reach.Part) string {
 
 func exposureTable(answers []*exposureAnswer) string {
 	var b strings.Builder
-	source := rbacSource{}
-	several := false
-	for _, a := range answers {
-		several = several || a.rbacSource != answers[0].rbacSource
-	}
-	for _, a := range answers {
-		if several && a.rbacSource != source {
-			source = a.rbacSource
-			fmt.Fprintf(&b, "%s:\n", source)
-		}
+	bySource(&b, answers, func(a *exposureAnswer) {
 		fmt.Fprintln(&b, a.Workload)
 		if len(a.Ingress) == 0 {
 			fmt.Fprintln(&b, "  from outside: no way leads here")
@@ -209,6 +200,6 @@ func exposureTable(answers []*exposureAnswer) string {
 			}
 			fmt.Fprintf(&b, "  to %s%s: %s at %d/%s%s\n", e.To, peer, e.Answer, e.Port, e.Protocol, inParts(e.parts))
 		}
-	}
+	})
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -128,7 +129,7 @@ func (n *netFlags) readOne(ctx context.Context, env *Env, formats ...string) (*n
 // generated writes a set, and beside it what it leaves open.
 func (n *netFlags) generated(env *Env, r *netReading, m *reach.Model, set *netgen.Result) error {
 	r.unread(m, func(*netpol.Policy) bool { return true })
-	r.notes = set.Notes
+	r.notes = slices.Concat(r.warnings, set.Notes)
 	for _, g := range set.Gaps {
 		r.holes = append(r.holes, g.Incomplete())
 	}
@@ -152,10 +153,10 @@ func (n *netFlags) generated(env *Env, r *netReading, m *reach.Model, set *netge
 		for _, o := range set.Replaced {
 			answer.Replaced = append(answer.Replaced, netPolicy{o.APIVersion, o.Kind, o.Namespace, o.Name})
 		}
-		return n.finish(env, r, answer, "")
+		return n.finish(env, r.reading, answer, "")
 	}
 	n.beside(env, r, set)
-	return n.finish(env, r, nil, string(set.YAML))
+	return n.finish(env, r.reading, nil, string(set.YAML))
 }
 
 // beside tells what does not go into YAML.
@@ -175,7 +176,7 @@ func (n *netFlags) beside(env *Env, r *netReading, set *netgen.Result) {
 		fmt.Fprintf(&b, "already allowed, and not declared: %s -> %s: %s\n", p.From, p.To, rangeList(p.Ports))
 	}
 	for _, hole := range r.holes {
-		fmt.Fprintf(&b, "not in it: %s\n", strings.TrimPrefix(hole.Location.String()+": "+hole.Reason, ": "))
+		fmt.Fprintf(&b, "not in it: %s\n", holeText(hole))
 	}
 	io.WriteString(env.Stderr, b.String()) //nolint:errcheck // the set is what counts
 }

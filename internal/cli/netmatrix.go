@@ -19,7 +19,7 @@ const maxFold = 3000
 // matrixAnswer is the matrix of one cluster. What is not among the Connections
 // is denied.
 type matrixAnswer struct {
-	rbacSource
+	answerSource
 	CNI         string             `json:"cni,omitempty"`
 	Classes     []matrixClass      `json:"classes"`
 	Connections []matrixConnection `json:"connections"`
@@ -75,7 +75,7 @@ with --allow-incomplete).`,
 			if n.output == "dot" {
 				text = matrixDot(answers)
 			}
-			return n.finish(env, r, struct {
+			return n.finish(env, r.reading, struct {
 				answerHead
 				Matrices []*matrixAnswer `json:"matrices"`
 			}{n.head(r.holes, r.notes), answers}, text)
@@ -97,7 +97,7 @@ func empty(answers []*matrixAnswer) bool {
 }
 
 func (r *netReading) matrix(m *reach.Model, namespace string) *matrixAnswer {
-	out := &matrixAnswer{rbacSource: sourceOf(r.of[m]), CNI: m.CNI().Name, Classes: []matrixClass{}, Connections: []matrixConnection{}}
+	out := &matrixAnswer{answerSource: sourceOf(r.of[m]), CNI: m.CNI().Name, Classes: []matrixClass{}, Connections: []matrixConnection{}}
 	x, classes := m.Matrix(), m.Classes()
 	var sets [][]int
 	var cells [][]*reach.Ports
@@ -148,7 +148,7 @@ func matrixTable(answers []*matrixAnswer) string {
 			if i > 0 {
 				b.WriteByte('\n')
 			}
-			fmt.Fprintf(&b, "%s:\n", a.rbacSource)
+			fmt.Fprintf(&b, "%s:\n", a.answerSource)
 		}
 		for _, c := range a.Classes {
 			fmt.Fprintf(&b, "%d  %s\n", c.ID, shortNames(c.Workloads))

@@ -16,7 +16,7 @@ import (
 // reachAnswer is the answer to `net reach` about one port, or, without Port,
 // about all of them.
 type reachAnswer struct {
-	rbacSource
+	answerSource
 	CNI      string        `json:"cni,omitempty"`
 	From     string        `json:"from"`
 	To       string        `json:"to"`
@@ -71,7 +71,7 @@ that may decide could not be read (0 with --allow-incomplete).`,
 			if err != nil {
 				return err
 			}
-			return n.finish(env, r, struct {
+			return n.finish(env, r.reading, struct {
 				answerHead
 				Answers []*reachAnswer `json:"answers"`
 			}{n.head(r.holes, r.notes), answers}, reachTable(answers))
@@ -129,7 +129,7 @@ func (r *netReading) reach(fromName, toName string) ([]*reachAnswer, error) {
 
 // ask asks about a port, or about all, and then about each that is declared.
 func (r *netReading) ask(m *reach.Model, from, to reach.Peer, target *reach.Target, port string) ([]*reachAnswer, error) {
-	base := reachAnswer{rbacSource: sourceOf(r.of[m]), CNI: m.CNI().Name, From: from.String(), To: to.String()}
+	base := reachAnswer{answerSource: sourceOf(r.of[m]), CNI: m.CNI().Name, From: from.String(), To: to.String()}
 	about := func(p reach.Port) *reachAnswer {
 		a, v := base, m.Connect(from, to, p)
 		a.Port, a.Protocol, a.verdict = p.Number, p.Protocol.String(), &v
@@ -179,30 +179,21 @@ func sample(p *reach.Ports) reach.Port {
 
 func reachTable(answers []*reachAnswer) string {
 	var b strings.Builder
-	source := rbacSource{}
-	several := false
-	for _, a := range answers {
-		several = several || a.rbacSource != answers[0].rbacSource
-	}
-	for _, a := range answers {
-		if several && a.rbacSource != source {
-			source = a.rbacSource
-			fmt.Fprintf(&b, "%s:\n", source)
-		}
+	bySource(&b, answers, func(a *reachAnswer) {
 		if a.ports != nil {
 			fmt.Fprintf(&b, "%s -> %s: %s\n", a.From, a.To, a.ports)
-			continue
+			return
 		}
 		fmt.Fprintf(&b, "%s -> %s:%d/%s: %s\n", a.From, a.To, a.Port, a.Protocol, a.verdict.Answer)
 		if len(a.verdict.Parts) == 0 {
 			writeReasons(&b, "  ", a.verdict.Reasons)
-			continue
+			return
 		}
 		for _, part := range a.verdict.Parts {
 			fmt.Fprintf(&b, "  %s: %s\n", part.Answer, part.Short())
 			writeReasons(&b, "    ", part.Reasons)
 		}
-	}
+	})
 	return b.String()
 }
 

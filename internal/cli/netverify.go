@@ -140,7 +140,7 @@ func (n *netFlags) verified(env *Env, r *netReading, after *reach.Model, c *netg
 		opens = opens || x.Opens()
 		answer.Changes = append(answer.Changes, netChange{x.From, x.To, x.Protocol.String(), x.First, x.Last, x.Before, x.After})
 	}
-	err := n.finish(env, r, answer, verifyTable(c))
+	err := n.finish(env, r.reading, answer, verifyTable(c))
 	if len(c.Broken) > 0 || denyNew && opens {
 		return &exitError{code: exitFindings}
 	}

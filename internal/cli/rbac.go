@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,7 +12,6 @@ import (
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/rbac"
-	"seawall.io/seawall/internal/scan"
 )
 
 func newRBAC(env *Env) *cobra.Command {
@@ -37,127 +35,27 @@ const (
 	fromFiles  = "read from files: roles and bindings that are elsewhere are not in the answer; the defaults of Kubernetes " + rbac.DefaultsVersion + " are"
 )
 
-// rbacReading is what an answer rests on.
-type rbacReading struct {
-	*scan.Reading
-	clusters []*cluster.Snapshot
-	notes    []string
-	holes    []seawall.Incomplete
-}
-
 // readRBAC reads the targets. Only what concerns may have been a part of the
 // answer that could not be read.
-func (q *questionFlags) readRBAC(ctx context.Context, env *Env, concerns func(seawall.Incomplete) bool) (*rbacReading, error) {
-	if q.output != "table" && q.output != "json" {
-		return nil, fmt.Errorf("--output %q: want table or json", q.output)
-	}
-	read, err := scan.Read(ctx, q.options(env))
+func (q *questionFlags) readRBAC(ctx context.Context, env *Env, concerns func(seawall.Incomplete) bool) (*reading, error) {
+	r, err := q.read(ctx, env)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the target
+		return nil, err
 	}
-	r := &rbacReading{Reading: read, notes: []string{lowerBound}}
-	for _, hole := range read.Coverage.Incomplete {
-		if concerns(hole) {
-			r.holes = append(r.holes, hole)
-		}
+	// What holds nothing is a cluster that could not be reached, which a hole says.
+	r.snapshots = slices.DeleteFunc(r.snapshots, func(s *cluster.Snapshot) bool { return len(s.Objects) == 0 })
+	if len(r.snapshots) == 0 {
+		return nil, fmt.Errorf("nothing could be read of %s: %s", strings.Join(q.targets, ", "), holeText(r.holes[0]))
 	}
-	for _, s := range read.Snapshots {
-		if len(s.Objects) == 0 {
-			continue // a cluster that could not be reached, which a hole says
-		}
-		r.clusters = append(r.clusters, s)
-		if !isCluster(s) {
-			r.note(fromFiles)
-		}
+	r.holes = slices.DeleteFunc(r.holes, func(hole seawall.Incomplete) bool { return !concerns(hole) })
+	if len(r.holes) > 0 {
+		r.note("at least this: not all could be read")
 	}
-	if len(r.clusters) == 0 {
-		return nil, fmt.Errorf("nothing could be read of %s: %s", strings.Join(q.targets, ", "), holeText(read.Coverage.Incomplete[0]))
-	}
-	if !q.quiet {
-		for _, w := range read.Warnings {
-			fmt.Fprintf(env.Stderr, "warning: %s\n", w) //nolint:errcheck // the answer is what counts
-		}
+	r.note(lowerBound)
+	if slices.ContainsFunc(r.snapshots, func(s *cluster.Snapshot) bool { return !isCluster(s) }) {
+		r.note(fromFiles)
 	}
 	return r, nil
-}
-
-// note adds what is to be said of the answer, once.
-func (r *rbacReading) note(text string) {
-	if text != "" && !slices.Contains(r.notes, text) {
-		r.notes = append(r.notes, text)
-	}
-}
-
-// isCluster says that a snapshot is of a cluster and not of files.
-func isCluster(s *cluster.Snapshot) bool { return s.Whole || s.Version != "" }
-
-// finish writes the answer and turns what it rests on into the exit code.
-func (q *questionFlags) finish(env *Env, r *rbacReading, answer any, table func(*strings.Builder)) error {
-	if q.output == "json" {
-		if err := writeJSON(env, answer); err != nil {
-			return err
-		}
-	} else {
-		var b strings.Builder
-		table(&b)
-		r.remarks(&b)
-		if _, err := io.WriteString(env.Stdout, b.String()); err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
-		}
-	}
-	return q.verdict(&seawall.Coverage{Incomplete: r.holes})
-}
-
-// remarks writes for people what is to be said of an answer.
-func (r *rbacReading) remarks(w *strings.Builder) {
-	for _, n := range r.notes {
-		fmt.Fprintf(w, "note: %s\n", n)
-	}
-	if len(r.holes) > 0 {
-		fmt.Fprintln(w, "at least this: not all could be read")
-	}
-	for _, hole := range r.holes {
-		fmt.Fprintf(w, "  %s\n", holeText(hole))
-	}
-}
-
-// holeText says for people what could not be read, and where.
-func holeText(hole seawall.Incomplete) string {
-	switch at := hole.Location; {
-	case at.File != "" && at.Line > 0:
-		return fmt.Sprintf("%s:%d: %s", at.File, at.Line, hole.Reason)
-	case at.File != "":
-		return at.File + ": " + hole.Reason
-	}
-	return hole.Reason
-}
-
-// rbacSource names what an answer is about: a cluster, or all files together.
-type rbacSource struct {
-	Cluster string `json:"cluster,omitempty"`
-	Source  string `json:"source"` // cluster or files
-}
-
-func sourceOf(s *cluster.Snapshot) rbacSource {
-	out := rbacSource{Source: "files"}
-	if isCluster(s) {
-		out.Source = "cluster"
-	}
-	for _, o := range s.Objects {
-		if o.Cluster != "" {
-			out.Cluster = o.Cluster
-			break
-		}
-	}
-	return out
-}
-
-// String is the heading of the source's part of an answer.
-func (s rbacSource) String() string {
-	if s.Cluster == "" {
-		return s.Source
-	}
-	return s.Source + " " + s.Cluster
 }
 
 // rbacObject names a role, a binding or a service account.

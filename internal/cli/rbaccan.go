@@ -46,7 +46,7 @@ its own name.`,
 			}
 			answer := can(read, subject, asGroups, gains)
 			answer.answerHead = q.head(read.holes, read.notes)
-			return q.finish(env, read, answer, answer.table)
+			return q.finish(env, read, answer, answer.table())
 		},
 	}
 	f := cmd.Flags()
@@ -69,7 +69,7 @@ type canAnswer struct {
 }
 
 type canIn struct {
-	rbacSource
+	answerSource
 	Permissions []canPermission `json:"permissions,omitempty"`
 	Gains       []canGain       `json:"gains,omitempty"`
 }
@@ -88,7 +88,7 @@ type canGain struct {
 	Rules     []rbac.Rule `json:"rules"`
 }
 
-func can(read *rbacReading, subject rbac.Subject, asGroups []string, gains bool) *canAnswer {
+func can(read *reading, subject rbac.Subject, asGroups []string, gains bool) *canAnswer {
 	id := subject.Identity()
 	for _, g := range asGroups {
 		if !slices.Contains(id.Groups, g) {
@@ -99,9 +99,9 @@ func can(read *rbacReading, subject rbac.Subject, asGroups []string, gains bool)
 		Subject: subject, User: id.User, Groups: id.Groups, Superuser: slices.Contains(id.Groups, rbac.Masters),
 		Clusters: []canIn{}, gains: gains,
 	}
-	for _, s := range read.clusters {
+	for _, s := range read.snapshots {
 		m := rbac.Of(s)
-		in := canIn{rbacSource: sourceOf(s)}
+		in := canIn{answerSource: sourceOf(s)}
 		if gains {
 			for _, g := range m.Gains(s, id, subject) {
 				in.Gains = append(in.Gains, canGain(g))
@@ -144,12 +144,14 @@ func unknownSubject(s *cluster.Snapshot, m *rbac.Model, subject rbac.Subject) st
 	return ""
 }
 
-func (a *canAnswer) table(w *strings.Builder) {
+func (a *canAnswer) table() string {
+	var b strings.Builder
+	w := &b
 	for i, c := range a.Clusters {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s in groups %s (%s):\n", a.Subject, strings.Join(a.Groups, ", "), c.rbacSource)
+		fmt.Fprintf(w, "%s in groups %s (%s):\n", a.Subject, strings.Join(a.Groups, ", "), c.answerSource)
 		if a.Superuser {
 			fmt.Fprintf(w, "\nmay do everything: of group %s, no authorizer is asked\n", rbac.Masters)
 		}
@@ -160,6 +162,7 @@ func (a *canAnswer) table(w *strings.Builder) {
 		write(w)
 		fmt.Fprintln(w)
 	}
+	return b.String()
 }
 
 func (c *canIn) permissions(w *strings.Builder) {

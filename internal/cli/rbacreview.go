@@ -31,7 +31,7 @@ depend on what is found; ` + "`seawall scan`" + ` judges.`,
 			}
 			answer := review(read)
 			answer.answerHead = q.head(read.holes, read.notes)
-			return q.finish(env, read, answer, answer.table)
+			return q.finish(env, read, answer, answer.table())
 		},
 	}
 	q.register(cmd.Flags())
@@ -45,7 +45,7 @@ type reviewAnswer struct {
 }
 
 type reviewIn struct {
-	rbacSource
+	answerSource
 	Remarks  []reviewRemark   `json:"remarks"`
 	Unjudged []reviewUnjudged `json:"unjudged,omitempty"`
 }
@@ -62,10 +62,10 @@ type reviewUnjudged struct {
 	Reason string          `json:"reason"`
 }
 
-func review(read *rbacReading) *reviewAnswer {
+func review(read *reading) *reviewAnswer {
 	a := &reviewAnswer{Clusters: []reviewIn{}}
-	for _, s := range read.clusters {
-		in := reviewIn{rbacSource: sourceOf(s), Remarks: []reviewRemark{}}
+	for _, s := range read.snapshots {
+		in := reviewIn{answerSource: sourceOf(s), Remarks: []reviewRemark{}}
 		remarks, unjudged := rbac.Of(s).Review(s)
 		for _, r := range remarks {
 			out := reviewRemark{Kind: r.Kind, Object: rbacObject{r.Object.Kind, r.Object.Namespace, r.Object.Name}, Message: r.Message}
@@ -82,12 +82,14 @@ func review(read *rbacReading) *reviewAnswer {
 	return a
 }
 
-func (a *reviewAnswer) table(w *strings.Builder) {
+func (a *reviewAnswer) table() string {
+	var b strings.Builder
+	w := &b
 	for i, c := range a.Clusters {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s: %d remarks\n\n", c.rbacSource, len(c.Remarks))
+		fmt.Fprintf(w, "%s: %d remarks\n\n", c.answerSource, len(c.Remarks))
 		var rows [][]string
 		for _, r := range c.Remarks {
 			object := r.Object.String()
@@ -104,4 +106,5 @@ func (a *reviewAnswer) table(w *strings.Builder) {
 			fmt.Fprintf(w, "not judged: %s: %s\n", u.Kind, u.Reason)
 		}
 	}
+	return b.String()
 }

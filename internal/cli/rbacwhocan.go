@@ -51,7 +51,7 @@ single namespaces only is not listed; --all-namespaces lists them too.`,
 				return err
 			}
 			answer.answerHead = q.head(read.holes, read.notes)
-			return q.finish(env, read, answer, answer.table)
+			return q.finish(env, read, answer, answer.table())
 		},
 	}
 	f := cmd.Flags()
@@ -82,7 +82,7 @@ type whoCanQuestion struct {
 }
 
 type whoCanIn struct {
-	rbacSource
+	answerSource
 	Subjects []whoCanSubject `json:"subjects"`
 	// Elsewhere counts subjects that may do it in single namespaces only, and
 	// Named those that may for objects of particular names only, where that was
@@ -96,9 +96,9 @@ type whoCanSubject struct {
 	Grants []rbacGrant `json:"grants"`
 }
 
-func whoCan(read *rbacReading, verb, what, name, namespace string, anywhere bool) (*whoCanAnswer, error) {
+func whoCan(read *reading, verb, what, name, namespace string, anywhere bool) (*whoCanAnswer, error) {
 	a := &whoCanAnswer{Clusters: []whoCanIn{}}
-	for _, s := range read.clusters {
+	for _, s := range read.snapshots {
 		q, err := rbac.Ask(s, verb, what, name, namespace)
 		if err != nil {
 			return nil, err //nolint:wrapcheck // it says what to type
@@ -125,7 +125,7 @@ func whoCan(read *rbacReading, verb, what, name, namespace string, anywhere bool
 
 func whoCanOf(s *cluster.Snapshot, q *rbac.Question, anywhere bool) whoCanIn {
 	m := rbac.Of(s)
-	out := whoCanIn{rbacSource: sourceOf(s), Subjects: bySubject(m.WhoCan(q.Attributes))}
+	out := whoCanIn{answerSource: sourceOf(s), Subjects: bySubject(m.WhoCan(q.Attributes))}
 	reached := out.Subjects
 	if q.Namespace == "" && q.Namespaced() {
 		reached = bySubject(m.WhoCanAnywhere(q.Attributes))
@@ -172,12 +172,14 @@ func bySubject(grants []rbac.Grant) []whoCanSubject {
 	return out
 }
 
-func (a *whoCanAnswer) table(w *strings.Builder) {
+func (a *whoCanAnswer) table() string {
+	var b strings.Builder
+	w := &b
 	for i, c := range a.Clusters {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "who can %s (%s):\n\n", a.Question.text, c.rbacSource)
+		fmt.Fprintf(w, "who can %s (%s):\n\n", a.Question.text, c.answerSource)
 		rows := [][]string{{"SUBJECT", "WHERE", "BINDING", "ROLE"}}
 		for _, s := range c.Subjects {
 			for _, g := range s.Grants {
@@ -196,4 +198,5 @@ func (a *whoCanAnswer) table(w *strings.Builder) {
 			fmt.Fprintf(w, "note: %d more for objects of particular names only: give a NAME\n", c.Named)
 		}
 	}
+	return b.String()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func (s *scanFlags) register(f *pflag.FlagSet) {
 func (s *scanFlags) options(env *Env, c *config, targets []string) (*scan.Options, error) {
 	o := s.target(env, targets)
 	o.Params, o.Today = c.params, env.Now().UTC().Format("2006-01-02")
-	o.Namespace, o.Helm.Namespace = s.namespace, s.namespace
+	o.Namespace, o.Helm.Namespace = s.namespace, cmp.Or(s.defaultNS, s.namespace)
 	var err error
 	if o.Choice.Severity, err = seawall.ParseSeverity(s.severity); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.origin("severity"), err)
