@@ -275,6 +275,9 @@ type Coverage struct {
 	// objects found in them, List items and rendered templates included.
 	Documents int `json:"documents"`
 	Objects   int `json:"objects"`
+	// WithoutNamespace counts the objects of files that name no namespace and are
+	// judged as those of default.
+	WithoutNamespace int `json:"withoutNamespace,omitempty"`
 	// Evaluated counts objects by apiVersion/Kind that at least one check
 	// examined; Unexamined those that none did.
 	Evaluated  map[string]int `json:"evaluated,omitempty"`

@@ -287,6 +287,10 @@ func appendCoverage(b []byte, c *seawall.Coverage) []byte {
 	b = strconv.AppendInt(b, int64(c.Documents), 10)
 	b = append(b, `,"objects":`...)
 	b = strconv.AppendInt(b, int64(c.Objects), 10)
+	if c.WithoutNamespace > 0 {
+		b = append(b, `,"withoutNamespace":`...)
+		b = strconv.AppendInt(b, int64(c.WithoutNamespace), 10)
+	}
 	b = appendCounts(b, `,"evaluated":`, c.Evaluated)
 	b = appendCounts(b, `,"unexamined":`, c.Unexamined)
 	b = appendIncomplete(b, `,"incomplete":[`, c.Incomplete)

@@ -48,6 +48,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if len(snaps) == 0 && len(report.Coverage.Incomplete) == 0 {
 		return nil, fmt.Errorf("%w: no Kubernetes object in %s", ErrNothing, strings.Join(o.Targets, ", "))
 	}
+	if text := withoutNamespace(report.Coverage.WithoutNamespace); text != "" {
+		report.Warnings = append(report.Warnings, text)
+	}
 	return &Reading{Snapshots: snaps, Coverage: report.Coverage, Warnings: report.Warnings}, nil
 }
 
@@ -97,6 +100,9 @@ func read(ctx context.Context, o *Options) ([]*cluster.Snapshot, *reader, *seawa
 		}
 	}
 	if err := r.readTrees(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := r.place(); err != nil {
 		return nil, nil, nil, err
 	}
 	if o.Namespace != "" {

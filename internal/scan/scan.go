@@ -57,6 +57,9 @@ type Options struct {
 	Kube        kube.Options
 	AllContexts bool
 	Namespace   string
+	// DefaultNamespace is that of the objects of files that name none; empty leaves
+	// them as they are, which everything reads as default, and says so.
+	DefaultNamespace string
 	// Probe asks the ports of Services in live clusters, as kube.Client.Probe says.
 	Probe bool
 
@@ -141,6 +144,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	result.distinct()
 	report.Warnings = append(report.Warnings, acceptance.Apply(report.Findings, result.Objects)...)
+	if text := withoutNamespace(report.Coverage.WithoutNamespace); text != "" && namesNamespace(found.objects) {
+		report.Warnings = append(report.Warnings, text)
+	}
 	if o.Paths {
 		o.Progress("looking for attack paths", 0, 0)
 		result.paths(snaps, graph)
