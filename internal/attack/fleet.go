@@ -21,6 +21,7 @@ type fleet struct {
 	builders []*builder
 	marks    []clusterMarks
 	opened   map[int32]bool // Secrets of which it is known what they open
+	meshed   map[[2]int]bool
 }
 
 // clusterMarks are what a cluster is known by from outside.
@@ -39,15 +40,21 @@ const defaultIssuer = "https://kubernetes.default"
 
 // join adds the steps from one cluster to another.
 func join(g *Graph, builders []*builder) {
-	f := &fleet{g: g, builders: builders, opened: map[int32]bool{}}
+	f := &fleet{g: g, builders: builders, opened: map[int32]bool{}, meshed: map[[2]int]bool{}}
 	for _, b := range builders {
 		f.marks = append(f.marks, b.marks())
 	}
 	for _, b := range builders {
+		f.rancher(b)
+		f.broker(b)
 		f.credentials(b)
 		f.references(b)
 		f.accessEntries(b)
+		f.deliveries(b)
 		f.mesh(b)
+		f.submariner(b)
+		f.imports(b)
+		f.skupper(b)
 	}
 	for i := range builders {
 		for j := range builders {
@@ -87,6 +94,15 @@ func (b *builder) marks() clusterMarks {
 				if at := doc.Root.Get("controlPlaneEndpoint").Str(); at != "" {
 					m.servers[hostPort("https://"+at)] = true
 				}
+			}
+		}
+	}
+	for _, k := range []struct{ group, kind, key string }{
+		{"operator.open-cluster-management.io", "Klusterlet", "clusterName"}, {"submariner.io", "Submariner", "clusterID"},
+	} {
+		for _, o := range b.snap.Kind(k.kind) {
+			if name := o.Root.At("spec", k.key).Str(); o.Group() == k.group && name != "" {
+				m.names[strings.ToLower(name)] = true
 			}
 		}
 	}
@@ -171,6 +187,9 @@ func (f *fleet) credentials(b *builder) {
 			continue
 		}
 		from := b.have(Secret, cmp.Or(o.Namespace, "default"), o.Name)
+		if f.opened[from] {
+			continue
+		}
 		if redact.IsArgoCluster(o.Root) {
 			f.argo(b, from, o)
 			continue
@@ -234,6 +253,9 @@ func (f *fleet) token(b *builder, from int32, facts redact.Facts, ev Evidence) {
 func (f *fleet) signIn(b *builder, from int32, facts redact.Facts, ev Evidence) {
 	f.opened[from] = true
 	i := f.find(b.cluster, facts)
+	if facts.Auth == "certificate" && facts.Name == "" {
+		facts.Name, facts.Groups = b.managed(ev.Object)
+	}
 	s := Step{Primitive: credential, Evidence: []Evidence{ev}, Text: "it signs in to " + cmp.Or(facts.Server, "a cluster")}
 	if i < 0 {
 		if facts.Server != "" {
@@ -487,51 +509,5 @@ func (f *fleet) accounts(i int, each func(v int32, k Key)) {
 		if k := f.g.Vertices[v].Key; k.Kind == ServiceAccount && k.Cluster == f.builders[i].cluster {
 			each(int32(v), k)
 		}
-	}
-}
-
-// mesh adds the clusters that Cilium's ClusterMesh joins: their pods reach one
-// another.
-func (f *fleet) mesh(b *builder) {
-	o := b.snap.Get("", "Secret", "kube-system", "cilium-clustermesh")
-	if o == nil {
-		return
-	}
-	for _, v := range o.Root.Get("data").Map() {
-		i := f.named(v.Key)
-		if i == b.cluster || strings.Contains(v.Key, ".") {
-			continue
-		}
-		ev := Evidence{o, document.Key("data", v.Key)}
-		reaches := b.power("network-of-cluster:"+v.Key, "")
-		if i < 0 {
-			b.edge(reaches, f.outside("network of cluster "+v.Key), b.step(Step{Primitive: networkReach, Likelihood: 0.3, Evidence: []Evidence{ev}}))
-		} else {
-			f.meshed(b, reaches, f.builders[i], ev)
-		}
-		templates := b.snap.Templates()
-		for k := range templates {
-			b.always(within, b.workloadVertex(&templates[k]), reaches)
-		}
-	}
-}
-
-// meshed adds what is weak in a cluster of the mesh.
-func (f *fleet) meshed(b *builder, reaches int32, in *builder, ev Evidence) {
-	templates := in.snap.Templates()
-	for i := range templates {
-		t := &templates[i]
-		to := in.workloadVertex(t)
-		w, ok := in.net.weak[to]
-		if !ok {
-			continue
-		}
-		s := Step{
-			Primitive: networkReach, Likelihood: w.likelihood * 0.5, Checks: w.checks,
-			Evidence:   slices.Concat([]Evidence{ev}, w.evidence),
-			Text:       "ClusterMesh joins the networks of the clusters: " + w.text,
-			Conditions: slices.Concat(w.conditions, []Condition{{Text: "policies there admit pods of other clusters: before Cilium 1.19 a selector means those too"}}),
-		}
-		b.edge(reaches, to, b.step(s))
 	}
 }

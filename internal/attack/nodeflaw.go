@@ -230,13 +230,13 @@ func (b *builder) nodeFlaws(v int32, t *cluster.PodTemplate) {
 	}
 	on := b.placed.of[v]
 	for _, p := range platforms {
-		nodes := on
+		nodes, times := onPlatform(on, p.nodes), 1.0
 		var unsure []Condition
-		times := 1.0
-		if len(on) == 0 {
+		switch {
+		case len(on) == 0:
 			nodes, times = []int32{b.flawedNodes(p)}, 0.5
 			unsure = []Condition{{Text: "a pod of it comes to run on such a node: none does now that the snapshot shows"}}
-		} else if nodes = onPlatform(on, p.nodes); len(nodes) == 0 {
+		case len(nodes) == 0:
 			continue
 		}
 		for i := range p.parts {

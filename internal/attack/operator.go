@@ -22,8 +22,9 @@ type product struct {
 	// own says that it heeds only resources in its own namespace, unless it is
 	// told otherwise.
 	own bool
-	// cluster says that its resources stand in no namespace.
-	cluster bool
+	// cluster says that its resources stand in no namespace, elsewhere that what
+	// acts on them runs in other clusters.
+	cluster, elsewhere bool
 	// to is what it does, where that is not what its account may do.
 	to         func(b *builder, ns string) int32
 	likelihood float64
@@ -39,10 +40,10 @@ func products() []product {
 		{Primitive: gitOps, name: "Argo CD", group: "argoproj.io", resources: []string{"applications", "applicationsets", "appprojects"}, workloads: []string{"argocd-application-controller"}, own: true},
 		{Primitive: gitOps, name: "Flux's kustomize-controller", group: "kustomize.toolkit.fluxcd.io", resources: []string{"kustomizations"}, workloads: []string{"kustomize-controller"}},
 		{Primitive: gitOps, name: "Flux's helm-controller", group: "helm.toolkit.fluxcd.io", resources: []string{"helmreleases"}, workloads: []string{"helm-controller"}},
-		{Primitive: gitOps, name: "Fleet", group: "fleet.cattle.io", resources: []string{"gitrepos", "bundles"}, workloads: []string{"fleet-agent", "fleet-controller"}},
+		{Primitive: gitOps, name: "Fleet", group: "fleet.cattle.io", resources: []string{"gitrepos", "bundles"}, to: bundlesDelivery.delivers, elsewhere: true},
 		{Primitive: gitOps, name: "the Helm controller of K3s", group: "helm.cattle.io", resources: []string{"helmcharts", "helmchartconfigs"}, to: func(b *builder, _ string) int32 { return b.admin() }},
 		{Primitive: gitOps, name: "kapp-controller", group: "kappctrl.k14s.io", resources: []string{"apps"}, workloads: []string{"kapp-controller"}, to: (*builder).tokens},
-		{Primitive: gitOps, name: "Open Cluster Management", group: "work.open-cluster-management.io", resources: []string{"manifestworks", "manifestworkreplicasets"}, workloads: []string{"klusterlet-work-agent", "klusterlet-agent"}},
+		{Primitive: gitOps, name: "Open Cluster Management", group: "work.open-cluster-management.io", resources: []string{"manifestworks", "manifestworkreplicasets"}, to: worksDelivery.delivers, elsewhere: true},
 
 		{Primitive: pipeline, name: "Argo Workflows", group: "argoproj.io", resources: []string{"workflows", "cronworkflows"}, workloads: []string{"workflow-controller"}, to: (*builder).podMaker},
 		{Primitive: pipeline, name: "Argo Events", group: "argoproj.io", resources: []string{"sensors", "eventsources"}, workloads: []string{"events-controller", "argo-events", "sensor-controller"}, to: (*builder).podMaker},
@@ -182,6 +183,7 @@ func (b *builder) produced(p *product, r *rbac.Rule, what, ns string) []gain {
 	case len(found) > 0:
 	case served == No, served == Unknown && !slices.Contains(r.APIGroups, p.group):
 		return nil // nothing shows that the product is there
+	case p.elsewhere:
 	default:
 		g.conditions = []Condition{{Text: p.name + " runs in the cluster: its workload is not among the objects"}}
 		g.likelihood = 0.5 * cmp.Or(p.likelihood, p.Likelihood)

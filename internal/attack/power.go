@@ -425,6 +425,7 @@ var powerPrefixes = []struct{ prefix, before, after string }{
 	{"controller:", "what ", " does"},
 	{"past-", "making pods past ", ""},
 	{"flawed:", "any node with ", ""},
+	{"deliver:", "having clusters apply ", ""},
 }
 
 // wholeCluster are the powers that no namespace says anything about.
