@@ -9,6 +9,8 @@ import (
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/parser"
+
+	"seawall.io/seawall/internal/check"
 )
 
 // TestExamplesBite takes every condition of every rule away, one at a time: a
@@ -43,8 +45,47 @@ func TestExamplesBite(t *testing.T) {
 				}
 				*field = original
 			}
+			for _, m := range windowMutants(r) {
+				if slices.Equal(want, outcomes(t, &m.rule)) {
+					t.Errorf("no example notices %s", m.what)
+				}
+			}
 		})
 	}
+}
+
+type windowMutant struct {
+	rule check.Rule
+	what string
+}
+
+// windowMutants changes what a rule on events counts, and how far it looks back.
+func windowMutants(r *check.Rule) []windowMutant {
+	var out []windowMutant
+	change := func(what string, apply func(*check.Rule)) {
+		m := windowMutant{*r, what}
+		m.rule.After = slices.Clone(r.After)
+		apply(&m.rule)
+		out = append(out, m)
+	}
+	if r.Count > 0 {
+		change("that one more is needed", func(r *check.Rule) { r.Count++ })
+		change("that one less is enough", func(r *check.Rule) { r.Count-- })
+	}
+	if r.Distinct != "" {
+		change("that values must differ", func(r *check.Rule) { r.Distinct = "" })
+	}
+	if r.Within > 0 {
+		change("that the window is a hundred times longer", func(r *check.Rule) {
+			for i := range r.After {
+				if r.After[i].Within == r.Within {
+					r.After[i].Within *= 100
+				}
+			}
+			r.Within *= 100
+		})
+	}
+	return out
 }
 
 type mutant struct{ text, what string }

@@ -223,7 +223,7 @@ func (r *Rule) completeEvents() error {
 			s.Within = r.Within
 		}
 	}
-	r.Phase = seawall.Runtime
+	r.Phase, r.Needs = seawall.Runtime, "the events of a node, which seawall-agent sees"
 	if r.Layer == "" {
 		r.Layer = seawall.ContainerLayer
 	}

@@ -211,7 +211,7 @@ func testRule(env *Env, r *check.Rule) int {
 // lacking names the kinds of example that a rule has none of. A rule that needs
 // more than objects can have none.
 func lacking(r *check.Rule) []string {
-	if r.Needs != "" {
+	if r.Needs != "" && !r.OnEvents() {
 		return nil
 	}
 	var out []string
