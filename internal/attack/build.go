@@ -33,8 +33,13 @@ const newest = 37
 
 // Build makes one graph of several clusters, each a snapshot; the files of a scan
 // are one too.
-func Build(snaps []*cluster.Snapshot, o Options) *Graph {
-	g := &Graph{byKey: map[Key]int32{}, snaps: snaps, options: o}
+func Build(snaps []*cluster.Snapshot, o Options) *Graph { return build(snaps, o, &Graph{}) }
+
+// build is Build with room for as much as a graph has that is like the one to make.
+func build(snaps []*cluster.Snapshot, o Options, like *Graph) *Graph {
+	g := &Graph{byKey: make(map[Key]int32, len(like.byKey)), snaps: snaps, options: o}
+	g.Vertices, g.edges = make([]Vertex, 0, len(like.Vertices)), make([]edge, 0, len(like.edges))
+	g.Steps, g.Changes = make([]Step, 0, len(like.Steps)), make([]Change, 0, len(like.Changes))
 	steps := map[*Primitive]int32{}
 	builders := make([]*builder, 0, len(snaps))
 	for i, s := range snaps {

@@ -159,5 +159,5 @@ func (g *Graph) Changed(changes []int) (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Build(snaps, g.options), nil
+	return build(snaps, g.options, g), nil
 }

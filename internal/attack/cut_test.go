@@ -2,6 +2,7 @@ package attack
 
 import (
 	"container/heap"
+	"fmt"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -216,4 +217,24 @@ func (g *Graph) likelihoodOf(w *ways, v int32, against bool) float64 {
 		}
 	}
 	return p
+}
+
+// TestProofs wants each cut verified on its own as long as the graphs for it are
+// small enough together, and the rest at once.
+func TestProofs(t *testing.T) {
+	cuts := []Cut{{Changes: []int{1, 2}}, {Changes: []int{1, 2}}, {Changes: []int{1}}, {Changes: []int{4, 5}}, {Changes: []int{1, 2}}, {Changes: []int{0, 4}}}
+	for _, c := range []struct {
+		edges int
+		want  string
+	}{
+		{10, "[{[1 2] [0 1 4]} {[1] [2]} {[4 5] [3]} {[0 4] [5]}]"},
+		{verifyWork / 4, "[{[1 2] [0 1 4]} {[1] [2]} {[4 5] [3]} {[0 4] [5]}]"},
+		{verifyWork / 2, "[{[1 2] [0 1 4]} {[0 1 4 5] [2 3 5]}]"},
+		{verifyWork * 2, "[{[0 1 2 4 5] [0 1 2 3 4 5]}]"},
+	} {
+		g := &Graph{edges: make([]edge, c.edges)}
+		if got := fmt.Sprint(g.proofs(cuts)); got != c.want {
+			t.Errorf("%d edges: %s, want %s", c.edges, got, c.want)
+		}
+	}
 }

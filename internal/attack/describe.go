@@ -200,9 +200,7 @@ func (g *Graph) DescribeChange(i int) seawall.PathChange {
 	return out
 }
 
-// cuts finds the cut of each goal that has a path, and verifies it. Those that are
-// the same are verified at once, since that takes a new graph; in a large graph all
-// are, and say so.
+// cuts finds the cut of each goal that has a path, and verifies it.
 func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, []Cut) {
 	entries := make([]int, len(q.Entries))
 	for i, e := range q.Entries {
@@ -226,41 +224,52 @@ func (g *Graph) cuts(q Question, goals []seawall.PathGoal) ([]seawall.PathCut, [
 		}
 		cuts = append(cuts, c)
 	}
-	together := len(found) > 1 && len(g.edges) > manyEdges
-	var all []int
-	for i := range found {
-		all = append(all, found[i].Changes...)
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	done := make([]bool, len(found))
-	for i := range found {
-		if done[i] {
-			continue
-		}
-		made := found[i].Changes
-		if together {
-			made = all
-		}
-		after, err := g.Changed(made)
-		for j := i; j < len(found); j++ {
-			if done[j] || !together && !slices.Equal(found[j].Changes, made) {
-				continue
-			}
-			done[j] = true
+	for _, p := range g.proofs(found) {
+		after, err := g.Changed(p.changes)
+		for _, i := range p.cuts {
 			if err != nil {
-				cuts[j].Problem = err.Error()
+				cuts[i].Problem = err.Error()
 				continue
 			}
-			cuts[j].Together = len(found[j].Changes) < len(made)
-			g.verify(&cuts[j], found[j], after, q, of[j], goals[of[j]].Entries)
+			cuts[i].Together = len(found[i].Changes) < len(p.changes)
+			g.verify(&cuts[i], found[i], after, q, of[i], goals[of[i]].Entries)
 		}
 	}
 	return cuts, found
 }
 
-// manyEdges is from how many on the cuts of all goals are verified together.
-const manyEdges = 100_000
+// proof is changes that are made to verify cuts.
+type proof struct {
+	changes []int
+	cuts    []int
+}
+
+// verifyWork bounds what the verification of cuts builds, in edges: some seconds.
+const verifyWork = 1_000_000
+
+// proofs returns one for all cuts that are the same, since each takes a new graph.
+// Where that would be too many, the last is of all the rest together.
+func (g *Graph) proofs(cuts []Cut) []proof {
+	most := max(verifyWork/max(len(g.edges), 1), 1)
+	var out []proof
+	for i := range cuts {
+		same := func(t proof) bool { return slices.Equal(t.changes, cuts[i].Changes) }
+		at := slices.IndexFunc(out, same)
+		switch {
+		case at >= 0:
+		case len(out) < most:
+			at = len(out)
+			out = append(out, proof{changes: cuts[i].Changes})
+		default:
+			at = most - 1
+			all := slices.Concat(out[at].changes, cuts[i].Changes)
+			slices.Sort(all)
+			out[at].changes = slices.Compact(all)
+		}
+		out[at].cuts = append(out[at].cuts, i)
+	}
+	return out
+}
 
 // verify looks for paths to a goal in the graph that a cut leaves.
 func (g *Graph) verify(out *seawall.PathCut, cut Cut, after *Graph, q Question, goal, before int) {
