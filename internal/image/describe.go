@@ -170,6 +170,10 @@ type Credential struct {
 	Removed bool `json:"removed"`
 	// Example says that it most likely is one of documentation or a test.
 	Example bool `json:"example,omitempty"`
+	// Package is the distribution package that owns the file, where the file has the
+	// checksum that the package's database names: everybody who has the package has
+	// the credential.
+	Package string `json:"package,omitempty"`
 	// Object, File and Commit are of the git object in Path that holds it, as
 	// secret.Hit has them.
 	Object string `json:"object,omitempty"`
@@ -184,8 +188,9 @@ type Signature struct {
 	Why     string   `json:"why,omitempty"`
 }
 
-// Owner tells which distribution package owns a path, "" for none.
-type Owner func(path string) string
+// Owner tells which distribution package owns a path, "" for none, and what it
+// says of the file.
+type Owner func(path string) (pkg string, file inventory.OwnedFile)
 
 // Describe fills in what the tree shows. owner may be nil, for images without a
 // distribution; malware gives names or digests of files that somebody listed.
@@ -198,14 +203,27 @@ func (d *Description) Describe(t *Tree, owner Owner, malware Malware) {
 		}
 		d.credentials(h.Path, h.Layer, h.Facts, true)
 	}
-	s := surveyor{d: d, owner: owner, malware: malware, caches: map[string]*Cache{}}
 	if owner == nil {
-		s.owner = func(string) string { return "" }
+		owner = func(string) (string, inventory.OwnedFile) { return "", inventory.OwnedFile{} }
+	}
+	s := surveyor{
+		d: d, malware: malware, caches: map[string]*Cache{},
+		owner: func(path string) string { pkg, _ := owner(path); return pkg },
 	}
 	for f := range t.All() {
 		s.file(f)
-		if !f.Linked() {
-			d.credentials(f.Path(), f.Layer(), f.Facts(), false)
+		if f.Linked() {
+			continue
+		}
+		first := len(d.Secrets)
+		d.credentials(f.Path(), f.Layer(), f.Facts(), false)
+		if len(d.Secrets) == first {
+			continue
+		}
+		if pkg, file := owner(f.Path()); asBrought(f.Facts(), &file) {
+			for i := range d.Secrets[first:] {
+				d.Secrets[first+i].Package = pkg
+			}
 		}
 	}
 	d.forgetPast()
@@ -232,6 +250,18 @@ func (d *Description) forgetPast() {
 		told[k] = true
 		return known
 	})
+}
+
+// asBrought says that a file has the checksum that its package names. Databases
+// that name none, or SHA-1 alone as that of apk, leave it open.
+func asBrought(facts *inventory.Facts, file *inventory.OwnedFile) bool {
+	switch {
+	case file.SHA256 != "":
+		return file.SHA256 == facts.SHA256
+	case file.MD5 != "":
+		return file.MD5 == facts.MD5
+	}
+	return false
 }
 
 // credentials takes over the secrets of one file.
@@ -267,7 +297,7 @@ type Malware struct {
 // surveyor looks at each file of a tree.
 type surveyor struct {
 	d       *Description
-	owner   Owner
+	owner   func(path string) string
 	malware Malware
 	caches  map[string]*Cache
 }

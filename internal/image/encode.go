@@ -56,7 +56,7 @@ func (l *Layer) Encode() ([]byte, error) {
 
 // Format is part of a cache's key: it is raised whenever a layer is kept in
 // another form or read in another way.
-const Format = 2
+const Format = 3
 
 // Decode reads what Encode wrote. What does not hold together is an error.
 func Decode(data []byte) (*Layer, error) {

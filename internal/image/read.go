@@ -46,7 +46,8 @@ type Reader struct {
 	WantSecrets func(path string, mode fs.FileMode, size int64) bool
 	// Secrets says, beside what it found, whether there was more than it tells.
 	Secrets func(path string, body []byte) (hits []secret.Hit, more bool)
-	// Hash chooses files whose MD5 and SHA-256 sums become facts.
+	// Hash chooses files whose MD5 and SHA-256 sums become facts; those of files with
+	// secrets do anyway.
 	Hash func(path string, mode fs.FileMode, size int64) bool
 	// MaxBody and MaxEntries replace the defaults where they are not 0.
 	MaxBody    int64
@@ -533,6 +534,10 @@ func (r *Reader) parse(path string, m fs.FileMode, size int64, first []byte, con
 	}
 	if secrets {
 		hits, more := r.Secrets(path, body)
+		if len(hits) > 0 { // so that a file that its package brought can be told
+			sum5, sum256 := md5.Sum(body), sha256.Sum256(body) //nolint:gosec // see the import
+			r.facts.MD5, r.facts.SHA256 = hex.EncodeToString(sum5[:]), hex.EncodeToString(sum256[:])
+		}
 		if r.facts.Secrets = append(r.facts.Secrets, hits...); more {
 			r.complain(path, "it holds more that looks like credentials than the %d that are told", len(hits))
 		}

@@ -121,7 +121,10 @@ func (r *Result) Name() string {
 }
 
 // Owner returns the distribution package that brought a file, "" for none.
-func (r *Result) Owner(path string) string { return r.owners.of(path) }
+func (r *Result) Owner(path string) string {
+	pkg, _ := r.owners.of(path)
+	return pkg
+}
 
 // Close lets go of the image.
 func (r *Result) Close() error {

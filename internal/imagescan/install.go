@@ -67,7 +67,7 @@ func (r *Result) install() {
 	r.owners = newOwners(r.Tree, r.Inventory.Packages, owned)
 	for i := range r.Inventory.Packages {
 		if p := &r.Inventory.Packages[i]; !p.Type.OS() {
-			p.Owner = r.owners.of(p.Path)
+			p.Owner, _ = r.owners.of(p.Path)
 		}
 	}
 }

@@ -25,16 +25,18 @@ func newOwners(tree *image.Tree, packages []inventory.Package, owned []inventory
 	return owners{ospkg.NewOwners(packages, owned, place), packages}
 }
 
-// of returns the package that owns a path, "" for none.
-func (o owners) of(path string) string {
+// of returns the package that owns a path, "" for none, and what is known of the
+// file.
+func (o owners) of(path string) (pkg string, file inventory.OwnedFile) {
 	if o.index == nil {
-		return ""
+		return "", file
 	}
 	i, ok := o.index.Package(path)
 	if !ok {
-		return ""
+		return "", file
 	}
-	return o.packages[i].Name
+	file, _ = o.index.File(path)
+	return o.packages[i].Name, file
 }
 
 // files yields every file that a package brought and has a checksum of.
