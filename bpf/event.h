@@ -47,7 +47,8 @@ struct header {
 	u8 comm[16];
 };
 
-/* What became of the events of one kind. attempts = delivered + lost + folded + filtered. */
+/* What became of the events of one kind. attempts = delivered + lost + folded + filtered.
+ * Counted atomically: a packet's interrupt may come in the middle of a count. */
 struct counter {
 	u64 attempts, delivered, lost, folded, filtered;
 };
@@ -140,10 +141,10 @@ static __always_inline bool wanted(u32 kind, u64 cgroup)
 	struct counter *c = counter_of(kind);
 	if (!c)
 		return false;
-	c->attempts++;
+	__sync_fetch_and_add(&c->attempts, 1);
 	struct interest *i = interest_of(cgroup);
 	if (i && (i->off >> kind) & 1) {
-		c->filtered++;
+		__sync_fetch_and_add(&c->filtered, 1);
 		return false;
 	}
 	return true;
@@ -159,7 +160,7 @@ static __always_inline void count_lost(u32 kind, u64 cgroup)
 {
 	struct counter *c = counter_of(kind);
 	if (c)
-		c->lost++;
+		__sync_fetch_and_add(&c->lost, 1);
 	struct loss_key k = {.cgroup = cgroup, .kind = kind};
 	u64 one = 1, *n = bpf_map_lookup_elem(&losses, &k);
 	if (n)
@@ -174,7 +175,7 @@ static __always_inline void submit(void *record, u32 kind)
 {
 	struct counter *c = counter_of(kind);
 	if (c)
-		c->delivered++;
+		__sync_fetch_and_add(&c->delivered, 1);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 

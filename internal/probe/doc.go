@@ -14,3 +14,9 @@ package probe
 
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type header -type exec -type fork -type exit -type comm -type traits -type pathname process ../../bpf/process.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type cgroup_event cgroup ../../bpf/cgroup.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type socket_event -type owner -type endpoints net ../../bpf/net.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type unix_event netUnix ../../bpf/net_unix.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type packet dns ../../bpf/dns.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type verdict -type gate -type peer_key -type peer_value cut ../../bpf/cut.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 cutUnix ../../bpf/cut_unix.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type link_cut cutLink ../../bpf/cut_link.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf

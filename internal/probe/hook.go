@@ -26,6 +26,9 @@ type hook struct {
 	attach func(name string, p *ebpf.Program) ([]link.Link, error)
 	// learning hooks are attached only while something learns.
 	learning bool
+	// pinned names the maps that outlive the sensor, where [Options].Pins says where;
+	// the links of such a hook do as well.
+	pinned []string
 }
 
 // hooks returns what the sensor is made of.
@@ -34,6 +37,13 @@ func hooks() []hook {
 		{name: "process", sees: "programs that are run, processes that fork and end", load: loadProcess, rings: []Ring{RingExec, RingLife},
 			rodata: map[string]any{"overlay_lower": overlayLower()}},
 		{name: "cgroup", sees: "containers that start and end", load: loadCgroup, rings: []Ring{RingNode}},
+		{name: "net", sees: "connections, listeners, and what is sent to whom", load: loadNet, rings: []Ring{RingNet}},
+		{name: "net-unix", sees: "connections to unix sockets (Linux 6.7)", load: loadNetUnix, rings: []Ring{RingNet}},
+		{name: "dns", sees: "names that are asked for, TLS server names, what a connection begins with", load: loadDns, rings: []Ring{RingNet, RingDNS}},
+		{name: "cut", sees: "isolation of containers, and rules on whom they may reach", load: loadCut, rings: []Ring{RingNet},
+			pinned: []string{"gates", "gate_levels", "gate_drops", "peers"}},
+		{name: "cut-unix", sees: "isolation from unix sockets (Linux 6.7)", load: loadCutUnix, pinned: []string{"gates", "gate_levels"}},
+		{name: "cut-link", sees: "isolation from packets that are sent past the sockets (Linux 6.6)", load: loadCutLink, pinned: []string{"link_cuts"}},
 	}
 }
 
@@ -68,7 +78,12 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 			return nil, fmt.Errorf("setting %s of %s: %w", name, h.name, err)
 		}
 	}
-	shared, err := p.shared(spec)
+	if h.pinned != nil && p.options.Pins != "" {
+		if err := p.preparePins(); err != nil {
+			return nil, err
+		}
+	}
+	shared, err := p.shared(spec, h.pinned)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +98,7 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 		}
 	}()
 	for _, name := range sortedKeys(coll.Programs) {
-		links, err := a.link(name, coll.Programs[name])
+		links, err := p.link(a, spec.Programs[name], coll.Programs[name])
 		if err != nil {
 			return nil, fmt.Errorf("attaching %s: %w", name, err)
 		}
@@ -92,11 +107,22 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 	return a, nil
 }
 
-func (a *attached) link(name string, prog *ebpf.Program) ([]link.Link, error) {
+// link attaches one program as its section says. Those of interfaces wait for
+// [Probe.WatchLink].
+func (p *Probe) link(a *attached, spec *ebpf.ProgramSpec, prog *ebpf.Program) ([]link.Link, error) {
 	if a.attach != nil {
-		return a.attach(name, prog)
+		return a.attach(spec.Name, prog)
 	}
-	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	var l link.Link
+	var err error
+	switch spec.Type {
+	case ebpf.CGroupSKB, ebpf.CGroupSock, ebpf.CGroupSockAddr:
+		l, err = p.linkCgroup(a, spec, prog)
+	case ebpf.SchedCLS:
+		return nil, nil
+	default:
+		l, err = link.AttachTracing(link.TracingOptions{Program: prog})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,22 +140,28 @@ func (a *attached) close() error {
 }
 
 // shared returns the maps that a collection has in common with others, made by the
-// first that names them.
-func (p *Probe) shared(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+// first that names them, and those that it finds pinned or pins.
+func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*ebpf.Map, error) {
 	out := map[string]*ebpf.Map{}
 	for name, ms := range spec.Maps {
-		if ms.Type == ebpf.RingBuf {
+		var options ebpf.MapOptions
+		switch {
+		case ms.Type == ebpf.RingBuf:
 			r, ok := ringByMap(name)
 			if !ok {
 				return nil, fmt.Errorf("no ring is named %s", name)
 			}
 			ms.MaxEntries = p.ringSize(r)
-		} else if !slices.Contains(sharedMaps, name) {
+		case slices.Contains(pinned, name):
+			if p.options.Pins != "" {
+				ms.Pinning, options.PinPath = ebpf.PinByName, p.options.Pins
+			}
+		case !slices.Contains(sharedMaps, name):
 			continue
 		}
 		m := p.maps[name]
 		if m == nil {
-			made, err := ebpf.NewMap(ms)
+			made, err := ebpf.NewMapWithOptions(ms, options)
 			if err != nil {
 				return nil, fmt.Errorf("making the map %s: %w", name, err)
 			}
@@ -140,5 +172,5 @@ func (p *Probe) shared(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) 
 	return out, nil
 }
 
-// sharedMaps are those of bpf/event.h.
-var sharedMaps = []string{"counters", "sequences", "losses", "interests", "interest_default"}
+// sharedMaps are those of bpf/event.h and net.h.
+var sharedMaps = []string{"counters", "sequences", "losses", "interests", "interest_default", "owners"}

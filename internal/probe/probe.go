@@ -25,6 +25,11 @@ type Options struct {
 	Batch int
 	// Hooks names the hooks to use; empty takes all.
 	Hooks []string
+	// Pins is a directory of a bpf file system for what is to outlive the sensor: who
+	// is cut off. Empty keeps nothing.
+	Pins string
+	// CgroupRoot is where the default cgroup hierarchy is mounted; empty looks it up.
+	CgroupRoot string
 }
 
 // Missing is something that the sensor does not see.
@@ -51,6 +56,8 @@ type Probe struct {
 	missing []Missing
 	held    []*seawall.Event // read, and too young to be handed out
 	decode  decoder
+	names   names
+	gates   gatekeeper
 	ledger  reader
 }
 
@@ -101,6 +108,9 @@ func (p *Probe) Attach(name string) error {
 		}
 	}
 	p.hooks[name] = a
+	if name == "cut-link" && p.options.Pins != "" {
+		return p.adoptLinks()
+	}
 	return nil
 }
 
@@ -161,6 +171,7 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 	slices.SortStableFunc(p.held, func(a, b *seawall.Event) int { return cmp.Compare(a.Boot, b.Boot) })
 	n, _ := slices.BinarySearchFunc(p.held, began, func(ev *seawall.Event, t uint64) int { return cmp.Compare(ev.Boot, t) })
 	for _, ev := range p.held[:n] {
+		p.names.see(ev)
 		f(ev)
 	}
 	p.held = slices.Delete(p.held, 0, n)
@@ -169,7 +180,7 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 
 // Close detaches everything. Events that were not polled are gone.
 func (p *Probe) Close() error {
-	var errs []error
+	errs := []error{p.closeLinks()}
 	for _, name := range sortedKeys(p.hooks) {
 		errs = append(errs, p.hooks[name].close())
 	}

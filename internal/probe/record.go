@@ -37,6 +37,16 @@ func (d *decoder) init() {
 		seawall.EventExit:      decodeExit,
 		seawall.EventComm:      decodeComm,
 		seawall.EventContainer: decodeCgroup,
+		seawall.EventConnect:   decodeConnect,
+		seawall.EventListen:    decodeSocket,
+		seawall.EventAccept:    decodeSocket,
+		seawall.EventBind:      decodeSocket,
+		seawall.EventSend:      decodeSend,
+		seawall.EventSock:      decodeSocket,
+		seawall.EventClose:     decodeSocket,
+		seawall.EventDNS:       decodeDNS,
+		seawall.EventTLS:       decodeTLS,
+		seawall.EventVerdict:   decodeVerdict,
 	}
 }
 
