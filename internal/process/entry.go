@@ -140,7 +140,7 @@ func (t *Table) setParent(e *entry, stub *seawall.Process) {
 		if stub.Start == 0 {
 			return
 		}
-		p = t.insert(&seawall.Process{PID: stub.PID, Start: stub.Start}, true)
+		p = t.insert(stub, true)
 	}
 	if p.tick() > e.tick() {
 		return

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"strings"
 
 	"seawall.io/seawall"
@@ -109,7 +110,19 @@ func inherit(i, parent *image) {
 func sameHeader(i *image, bare *seawall.Process) bool {
 	return i.Cgroup == bare.Cgroup && i.Comm == bare.Comm && i.UID == bare.UID && i.EUID == bare.EUID && i.GID == bare.GID &&
 		i.Caps == bare.Caps && (bare.NSPID == 0 || i.NSPID == bare.NSPID) &&
-		(bare.NS == nil || i.NS != nil && *i.NS == *bare.NS)
+		(bare.NS == nil || i.NS != nil && *i.NS == merged(*i.NS, bare.NS))
+}
+
+// merged returns namespaces as a record has them, which need not know all.
+func merged(known seawall.Namespaces, record *seawall.Namespaces) seawall.Namespaces {
+	known.Mnt = cmp.Or(record.Mnt, known.Mnt)
+	known.Net = cmp.Or(record.Net, known.Net)
+	known.PID = cmp.Or(record.PID, known.PID)
+	known.User = cmp.Or(record.User, known.User)
+	known.UTS = cmp.Or(record.UTS, known.UTS)
+	known.IPC = cmp.Or(record.IPC, known.IPC)
+	known.Cgroup = cmp.Or(record.Cgroup, known.Cgroup)
+	return known
 }
 
 // setHeader takes over what a record says of the moment.
@@ -118,8 +131,14 @@ func setHeader(p, bare *seawall.Process) {
 	if bare.NSPID != 0 {
 		p.NSPID = bare.NSPID
 	}
-	if bare.NS != nil && (p.NS == nil || *p.NS != *bare.NS) {
+	switch {
+	case bare.NS == nil:
+	case p.NS == nil:
 		p.NS = bare.NS
+	default:
+		if ns := merged(*p.NS, bare.NS); ns != *p.NS {
+			p.NS = &ns
+		}
 	}
 }
 

@@ -130,6 +130,17 @@ func TestCredentials(t *testing.T) {
 	if got := observe(table, event(seawall.EventClose, 11, &seawall.Process{PID: 10, Start: 5})); got != changed {
 		t.Errorf("a record without header: %+v", got)
 	}
+	// Records of one process need not know the same namespaces.
+	some, others := root, root
+	some.NS, others.NS = &seawall.Namespaces{Mnt: 1, UTS: 2}, &seawall.Namespaces{Mnt: 1, Net: 3}
+	observe(table, event(seawall.EventOpen, 11, &some))
+	both := observe(table, event(seawall.EventOpen, 11, &others))
+	if want := (seawall.Namespaces{Mnt: 1, Net: 3, UTS: 2}); *both.NS != want {
+		t.Errorf("namespaces %+v, want %+v", *both.NS, want)
+	}
+	if again := observe(table, event(seawall.EventOpen, 11, &some)); again != both {
+		t.Errorf("a record that knows less: %+v", again)
+	}
 	thread := root
 	thread.TID = 17
 	if got := observe(table, event(seawall.EventOpen, 12, &thread)); got.TID != 17 || got.Exe != "/app" || got.PID != 10 {

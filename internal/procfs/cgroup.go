@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"seawall.io/seawall"
 )
 
 // Layout says how a node mounts its control groups.
@@ -22,9 +24,9 @@ const (
 	Hybrid  Layout = "hybrid"  // version 2 beside the controllers of version 1
 )
 
-// Cgroups is the tree of control groups: the version 2 hierarchy, whose directories
-// the kernel's events name by number. Paths in it begin with / and are below its
-// mount.
+// Cgroups is the tree of control groups: the version 2 hierarchy. Paths in it
+// begin with / and are below its mount. The number of a group is the inode of its
+// directory, which is what bpf_get_current_cgroup_id returns.
 type Cgroups struct {
 	Layout Layout
 	// Root is where version 2 is mounted.
@@ -32,14 +34,6 @@ type Cgroups struct {
 	// freezer is where version 1's freezer is mounted, "" where it is not.
 	freezer string
 	proc    *FS
-}
-
-// Cgroup is one group.
-type Cgroup struct {
-	// ID is the number that bpf_get_current_cgroup_id returns: the inode of the
-	// directory.
-	ID   uint64
-	Path string
 }
 
 // ErrNoCgroup2 says that only version 1 of control groups is mounted, where the
@@ -111,8 +105,8 @@ func inode(dir string) (uint64, error) {
 // Walk returns all groups, parents before their children, by path. Groups that
 // vanish meanwhile are left out; those that could not be read are in the error,
 // which does not mean that the others are wrong.
-func (c *Cgroups) Walk() ([]Cgroup, error) {
-	var out []Cgroup
+func (c *Cgroups) Walk() ([]seawall.Cgroup, error) {
+	var out []seawall.Cgroup
 	var failed []error
 	err := filepath.WalkDir(c.Root, func(dir string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -131,7 +125,7 @@ func (c *Cgroups) Walk() ([]Cgroup, error) {
 			}
 			return nil
 		}
-		out = append(out, Cgroup{ID: id, Path: path.Join("/", filepath.ToSlash(strings.TrimPrefix(dir, c.Root)))})
+		out = append(out, seawall.Cgroup{ID: id, Path: path.Join("/", filepath.ToSlash(strings.TrimPrefix(dir, c.Root)))})
 		return nil
 	})
 	if err = errors.Join(append(failed, err)...); err != nil {
@@ -141,13 +135,13 @@ func (c *Cgroups) Walk() ([]Cgroup, error) {
 }
 
 // Of returns the group of a process.
-func (c *Cgroups) Of(pid uint32) (Cgroup, error) {
+func (c *Cgroups) Of(pid uint32) (seawall.Cgroup, error) {
 	cgroup, err := c.proc.cgroupOf(filepath.Join(c.proc.root, strconv.FormatUint(uint64(pid), 10)))
 	if err != nil {
-		return Cgroup{}, fmt.Errorf("finding the control group of process %d: %w", pid, err)
+		return seawall.Cgroup{}, fmt.Errorf("finding the control group of process %d: %w", pid, err)
 	}
 	id, err := c.ID(cgroup)
-	return Cgroup{ID: id, Path: cgroup}, err
+	return seawall.Cgroup{ID: id, Path: cgroup}, err
 }
 
 // cgroupOf returns the path of a process in the version 2 hierarchy.

@@ -12,17 +12,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"seawall.io/seawall"
 )
 
 // cgroups returns the tree of this machine and a new group of the test's own in it.
-func cgroups(t *testing.T) (*Cgroups, Cgroup) {
+func cgroups(t *testing.T) (*Cgroups, seawall.Cgroup) {
 	t.Helper()
 	f := open(t)
 	c, err := OpenCgroups("/sys/fs/cgroup", f)
 	if err != nil {
 		t.Skip(err)
 	}
-	g := Cgroup{Path: fmt.Sprintf("/seawall-procfs-%d-%s", os.Getpid(), strings.ToLower(t.Name()))}
+	g := seawall.Cgroup{Path: fmt.Sprintf("/seawall-procfs-%d-%s", os.Getpid(), strings.ToLower(t.Name()))}
 	mkgroup(t, filepath.Join(c.Root, g.Path))
 	if g.ID, err = c.ID(g.Path); err != nil {
 		t.Fatal(err)
@@ -193,16 +195,16 @@ func TestFreezeRefuses(t *testing.T) {
 	for _, refused := range []struct {
 		name string
 		c    *Cgroups
-		g    Cgroup
+		g    seawall.Cgroup
 		want string
 	}{
-		{"root", c, Cgroup{Path: "/"}, "holds the whole node"},
+		{"root", c, seawall.Cgroup{Path: "/"}, "holds the whole node"},
 		{"self", &within, g, "holds Seawall itself"},
-		{"up", c, Cgroup{Path: "/../x"}, "cgroup namespace of the node"},
-		{"dots", c, Cgroup{Path: "/a/../.."}, "no path of a control group"},
-		{"relative", c, Cgroup{Path: "a"}, "no path of a control group"},
-		{"absent", c, Cgroup{Path: "/seawall-none"}, "no such file"},
-		{"another", c, Cgroup{ID: g.ID + 1, Path: g.Path}, "its container is gone"},
+		{"up", c, seawall.Cgroup{Path: "/../x"}, "cgroup namespace of the node"},
+		{"dots", c, seawall.Cgroup{Path: "/a/../.."}, "no path of a control group"},
+		{"relative", c, seawall.Cgroup{Path: "a"}, "no path of a control group"},
+		{"absent", c, seawall.Cgroup{Path: "/seawall-none"}, "no such file"},
+		{"another", c, seawall.Cgroup{ID: g.ID + 1, Path: g.Path}, "its container is gone"},
 	} {
 		_, err := refused.c.Freeze(t.Context(), refused.g)
 		if err == nil || !strings.Contains(err.Error(), refused.want) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"seawall.io/seawall"
 )
 
 // Freeze stops all processes of a group and of those below it, and returns how
@@ -21,16 +23,16 @@ import (
 // number, which is another container's, is left alone.
 //
 // A group that the calling process is in is refused, and so is the root.
-func (c *Cgroups) Freeze(ctx context.Context, g Cgroup) (time.Duration, error) {
+func (c *Cgroups) Freeze(ctx context.Context, g seawall.Cgroup) (time.Duration, error) {
 	return c.freeze(ctx, g, true)
 }
 
 // Thaw lets the processes of a frozen group go on.
-func (c *Cgroups) Thaw(ctx context.Context, g Cgroup) (time.Duration, error) {
+func (c *Cgroups) Thaw(ctx context.Context, g seawall.Cgroup) (time.Duration, error) {
 	return c.freeze(ctx, g, false)
 }
 
-func (c *Cgroups) freeze(ctx context.Context, g Cgroup, frozen bool) (time.Duration, error) {
+func (c *Cgroups) freeze(ctx context.Context, g seawall.Cgroup, frozen bool) (time.Duration, error) {
 	begun := time.Now()
 	act := "thawing"
 	if frozen {
@@ -48,7 +50,7 @@ func (c *Cgroups) freeze(ctx context.Context, g Cgroup, frozen bool) (time.Durat
 }
 
 // Frozen says whether all processes of a group are stopped.
-func (c *Cgroups) Frozen(g Cgroup) (bool, error) {
+func (c *Cgroups) Frozen(g seawall.Cgroup) (bool, error) {
 	dir, err := c.open(g)
 	if err != nil {
 		return false, fmt.Errorf("asking whether it is frozen: %w", err)
@@ -59,7 +61,7 @@ func (c *Cgroups) Frozen(g Cgroup) (bool, error) {
 
 // Kill ends all processes of a group and of those below it, frozen ones too, and
 // returns when none is left.
-func (c *Cgroups) Kill(ctx context.Context, g Cgroup) (time.Duration, error) {
+func (c *Cgroups) Kill(ctx context.Context, g seawall.Cgroup) (time.Duration, error) {
 	begun := time.Now()
 	dir, err := c.open(g)
 	if err != nil {
@@ -86,7 +88,7 @@ func (g *group) Close() error {
 	return g.Root.Close()
 }
 
-func (c *Cgroups) open(g Cgroup) (*group, error) {
+func (c *Cgroups) open(g seawall.Cgroup) (*group, error) {
 	dir, err := c.dir(g.Path)
 	if err != nil {
 		return nil, err

@@ -394,7 +394,9 @@ func program(link string) (string, seawall.FileTraits) {
 	if path, ok := strings.CutSuffix(link, " (deleted)"); ok {
 		link, t.Deleted = path, true
 	}
-	t.Memfd = t.Deleted && strings.HasPrefix(link, "/memfd:")
+	if name, ok := strings.CutPrefix(link, "/memfd:"); ok && t.Deleted {
+		t.Memfd, link = true, "memfd:"+name // it has no path
+	}
 	return link, t
 }
 

@@ -15,7 +15,7 @@ const (
 	cgroup1Magic = 0x27e0eb
 )
 
-// fsNames are file systems that programs lie on.
+// fsName names file systems that programs lie on, as events do; others are numbers.
 func fsName(magic int64) string {
 	switch magic {
 	case 0x794c7630:
