@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -185,45 +187,84 @@ func verifyTable(c *netgen.Comparison) string {
 	return b.String()
 }
 
-// changeLines folds changes: one line for each source, answer and set of ports.
+// changeLines folds changes, which are in the order of their ends: one line for each
+// source, answer and set of ports.
 func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answers bool) []string {
+	type key struct{ from, ports string }
 	type line struct {
-		from, ports string
-		to          []string
+		from, to []string
+		ports    string
 	}
-	ports := map[[3]string][]reach.Range{}
-	var pairs [][3]string // from, to and answers, in order
-	ends := map[[3]string]*netgen.Change{}
+	var lines []*line
+	at := map[key]*line{}
+	known := map[string]string{}
+	var from []string
+	source := ""
+	for len(changes) > 0 {
+		first, n := &changes[0], 1
+		for n < len(changes) && sameNames(changes[n].From, first.From) && sameNames(changes[n].To, first.To) {
+			n++
+		}
+		if !sameNames(from, first.From) {
+			from, source = first.From, strings.Join(first.From, ", ")
+		}
+		for _, text := range portTexts(changes[:n], want, answers, known) {
+			l := at[key{source, text}]
+			if l == nil {
+				l = &line{from: from, ports: text}
+				at[key{source, text}] = l
+				lines = append(lines, l)
+			}
+			l.to = append(l.to, first.To...)
+		}
+		changes = changes[n:]
+	}
+	var out []string
+	for _, l := range lines {
+		out = append(out, fmt.Sprintf("%s -> %s: %s", shortNames(l.from), shortNames(l.to), l.ports))
+	}
+	return out
+}
+
+// sameNames is slices.Equal, at once for one list and itself.
+func sameNames(a, b []string) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
+// portTexts lists the ports of changes between two ends, with answers one list for
+// each before and after. Lists that are known are not written again.
+func portTexts(changes []netgen.Change, want func(*netgen.Change) bool, answers bool, known map[string]string) []string {
+	type list struct {
+		before, after reach.Answer
+		ports         []reach.Range
+		key           []byte
+	}
+	var lists []*list
 	for i := range changes {
 		x := &changes[i]
 		if !want(x) {
 			continue
 		}
-		key := [3]string{strings.Join(x.From, ", "), strings.Join(x.To, ", ")}
-		if answers {
-			key[2] = fmt.Sprintf(" (%s -> %s)", x.Before, x.After)
+		at := slices.IndexFunc(lists, func(l *list) bool { return !answers || l.before == x.Before && l.after == x.After })
+		if at < 0 {
+			at = len(lists)
+			lists = append(lists, &list{before: x.Before, after: x.After})
 		}
-		if ports[key] == nil {
-			pairs = append(pairs, key)
-			ends[key] = x
-		}
-		ports[key] = append(ports[key], reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
+		l := lists[at]
+		l.ports = append(l.ports, reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
+		l.key = append(l.key, byte(x.Protocol))
+		l.key = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(l.key, x.First), x.Last)
 	}
-	var lines []*line
-	at := map[[2]string]*line{}
-	for _, pair := range pairs {
-		text := mostPorts(ports[pair]) + pair[2]
-		l := at[[2]string{pair[0], text}]
-		if l == nil {
-			l = &line{from: shortNames(ends[pair].From), ports: text}
-			at[[2]string{pair[0], text}] = l
-			lines = append(lines, l)
+	out := make([]string, len(lists))
+	for i, l := range lists {
+		text, ok := known[string(l.key)]
+		if !ok {
+			text = mostPorts(l.ports)
+			known[string(l.key)] = text
 		}
-		l.to = append(l.to, ends[pair].To...)
-	}
-	var out []string
-	for _, l := range lines {
-		out = append(out, fmt.Sprintf("%s -> %s: %s", l.from, shortNames(l.to), l.ports))
+		if out[i] = text; answers {
+			out[i] += fmt.Sprintf(" (%s -> %s)", l.before, l.after)
+		}
 	}
 	return out
 }

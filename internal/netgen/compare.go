@@ -93,6 +93,8 @@ type Comparison struct {
 	// it. Doubtful are those that were sure and no longer are.
 	Broken, Doubtful []Broken
 	Declared         *Declared
+
+	known map[[2]*reach.Ports][]delta
 }
 
 // Compare says what pods reach, and are reached by, after a change that they did
@@ -100,13 +102,8 @@ type Comparison struct {
 // policies. Beside pods, it asks for the internet, the metadata service, the API
 // server, and the ranges that either set of policies names.
 func Compare(before, after *reach.Model, s *cluster.Snapshot, dnsNamespace string) *Comparison {
-	c := &Comparison{Declared: Needs(before, s, dnsNamespace)}
-	sets := jointClasses(before, after)
-	c.amongPods(before, after, sets)
-	c.withOutside(before, after, sets)
-	slices.SortFunc(c.Changes, func(a, b Change) int {
-		return cmp.Or(slices.Compare(a.From, b.From), slices.Compare(a.To, b.To), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First))
-	})
+	c := &Comparison{Declared: Needs(before, s, dnsNamespace), known: map[[2]*reach.Ports][]delta{}}
+	c.compare(before, after, append(jointClasses(before, after), outside(before, after)...))
 	for _, n := range c.Declared.Needs {
 		if n.Use == Probe {
 			continue
@@ -125,16 +122,21 @@ func Compare(before, after *reach.Model, s *cluster.Snapshot, dnsNamespace strin
 	return c
 }
 
-// jointClass is pods that the policies neither before nor after tell apart.
-type jointClass struct {
+// end is pods that the policies neither before nor after tell apart, or a peer
+// outside the cluster.
+type end struct {
+	names []string
+	peer  reach.Peer
+	// pods says that it is pods, which are of these classes.
+	pods          bool
 	before, after int
-	names         []string
-	peer          reach.Peer
+	// from and to say which end of a connection a peer outside may be.
+	from, to bool
 }
 
-func jointClasses(before, after *reach.Model) []*jointClass {
-	var out []*jointClass
-	at := map[[2]int]*jointClass{}
+func jointClasses(before, after *reach.Model) []*end {
+	var out []*end
+	at := map[[2]int]*end{}
 	for i, class := range before.Classes() {
 		for _, t := range class.Templates {
 			j, ok := after.Class(t)
@@ -143,7 +145,7 @@ func jointClasses(before, after *reach.Model) []*jointClass {
 			}
 			set := at[[2]int{i, j}]
 			if set == nil {
-				set = &jointClass{before: i, after: j, peer: reach.Pod(t)}
+				set = &end{pods: true, before: i, after: j, peer: reach.Pod(t), from: true, to: true}
 				at[[2]int{i, j}] = set
 				out = append(out, set)
 			}
@@ -156,31 +158,44 @@ func jointClasses(before, after *reach.Model) []*jointClass {
 	return out
 }
 
-func (c *Comparison) amongPods(before, after *reach.Model, sets []*jointClass) {
-	x, y := before.Matrix(), after.Matrix()
-	for _, from := range sets {
-		was, is := x.Row(from.before), y.Row(from.after)
-		for _, to := range sets {
-			c.differ(from.names, to.names, was[to.before], is[to.after])
-		}
+// outside returns the peers outside the cluster that pods are asked about.
+func outside(before, after *reach.Model) []*end {
+	var out []*end
+	add := func(p reach.Peer, from, to bool) {
+		out = append(out, &end{names: []string{p.String()}, peer: p, from: from, to: to})
 	}
-}
-
-func (c *Comparison) withOutside(before, after *reach.Model, sets []*jointClass) {
-	exits := []reach.Peer{reach.Internet(), reach.Metadata(), reach.APIServer()}
-	entries := []reach.Peer{reach.Internet(), reach.APIServer()}
+	add(reach.Internet(), true, true)
+	add(reach.Metadata(), false, true)
+	add(reach.APIServer(), true, true)
 	for _, p := range blocks(before, after, netpol.Egress) {
-		exits = append(exits, reach.Addresses(p))
+		add(reach.Addresses(p), false, true)
 	}
 	for _, p := range blocks(before, after, netpol.Ingress) {
-		entries = append(entries, reach.Addresses(p))
+		add(reach.Addresses(p), true, false)
 	}
-	for _, set := range sets {
-		for _, to := range exits {
-			c.differ(set.names, []string{to.String()}, before.Ports(set.peer, to), after.Ports(set.peer, to))
+	return out
+}
+
+// compare asks both models about all pairs of ends, in the order of their names.
+func (c *Comparison) compare(before, after *reach.Model, ends []*end) {
+	slices.SortStableFunc(ends, func(a, b *end) int { return slices.Compare(a.names, b.names) })
+	x, y := before.Matrix(), after.Matrix()
+	for _, from := range ends {
+		if !from.from {
+			continue
 		}
-		for _, from := range entries {
-			c.differ([]string{from.String()}, set.names, before.Ports(from, set.peer), after.Ports(from, set.peer))
+		var was, is []*reach.Ports
+		if from.pods {
+			was, is = x.Row(from.before), y.Row(from.after)
+		}
+		for _, to := range ends {
+			switch {
+			case !to.to || !from.pods && !to.pods:
+			case from.pods && to.pods:
+				c.differ(from, to, was[to.before], is[to.after])
+			default:
+				c.differ(from, to, before.Ports(from.peer, to.peer), after.Ports(from.peer, to.peer))
+			}
 		}
 	}
 }
@@ -214,12 +229,28 @@ func blocks(before, after *reach.Model, d netpol.Direction) []netip.Prefix {
 	return slices.DeleteFunc(slices.Compact(out), func(p netip.Prefix) bool { return p.Bits() == 0 })
 }
 
-// differ notes the ports on which two answers differ.
-func (c *Comparison) differ(from, to []string, was, is *reach.Ports) {
-	one, same := was.Same()
-	if other, also := is.Same(); same && also && one == other {
-		return
+// delta is ports about which two answers differ.
+type delta struct {
+	protocol      reach.Protocol
+	first, last   uint16
+	before, after reach.Answer
+}
+
+// differ notes the ports on which two answers differ. Those that answers have in
+// common are found once: pairs are many, and different answers few.
+func (c *Comparison) differ(from, to *end, was, is *reach.Ports) {
+	list, known := c.known[[2]*reach.Ports{was, is}]
+	if !known {
+		list = deltas(was, is)
+		c.known[[2]*reach.Ports{was, is}] = list
 	}
+	for _, d := range list {
+		c.Changes = append(c.Changes, Change{from.names, to.names, d.protocol, d.first, d.last, d.before, d.after})
+	}
+}
+
+// deltas are in the order of protocols and ports.
+func deltas(was, is *reach.Ports) []delta {
 	type edge struct {
 		proto reach.Protocol
 		first int
@@ -227,13 +258,14 @@ func (c *Comparison) differ(from, to []string, was, is *reach.Ports) {
 	var edges []edge
 	a, b := was.Ranges(), is.Ranges()
 	if slices.Equal(a, b) {
-		return
+		return nil
 	}
 	for _, r := range slices.Concat(a, b) {
 		edges = append(edges, edge{r.Protocol, int(r.First)}, edge{r.Protocol, int(r.Last) + 1})
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.proto, b.proto), cmp.Compare(a.first, b.first)) })
 	edges = slices.Compact(edges)
+	var out []delta
 	for i, e := range edges {
 		if i+1 == len(edges) || edges[i+1].proto != e.proto || e.first > 65535 {
 			continue
@@ -244,13 +276,11 @@ func (c *Comparison) differ(from, to []string, was, is *reach.Ports) {
 			continue
 		}
 		last := uint16(edges[i+1].first - 1) //nolint:gosec // a port
-		if n := len(c.Changes); n > 0 {
-			p := &c.Changes[n-1]
-			if slices.Equal(p.From, from) && slices.Equal(p.To, to) && p.Protocol == e.proto && p.Before == x && p.After == y && int(p.Last)+1 == e.first {
-				p.Last = last
-				continue
-			}
+		if n := len(out); n > 0 && out[n-1].protocol == e.proto && out[n-1].before == x && out[n-1].after == y && int(out[n-1].last)+1 == e.first {
+			out[n-1].last = last
+			continue
 		}
-		c.Changes = append(c.Changes, Change{from, to, e.proto, port.Number, last, x, y})
+		out = append(out, delta{e.proto, port.Number, last, x, y})
 	}
+	return out
 }
