@@ -26,7 +26,7 @@ var (
 		"process", "profile", "detect",
 	}
 	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature", "probe", "cri", "procfs", "spool", "kubeapi"}
-	services = []string{"scan", "repair", "imagescan", "slimming", "respond", "agent"}
+	services = []string{"scan", "repair", "imagescan", "slimming", "respond", "evidence", "agent"}
 	surface  = []string{"cli"}
 )
 
