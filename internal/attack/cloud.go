@@ -19,7 +19,8 @@ const (
 	irsaAnnotation  = "eks.amazonaws.com/role-arn"
 	gkeAnnotation   = "iam.gke.io/gcp-service-account"
 	azureAnnotation = "azure.workload.identity/client-id"
-	kiamAnnotation  = "iam.amazonaws.com/role" // of pods, for kube2iam and kiam
+	azureUse        = "azure.workload.identity/use" // a label of pods
+	kiamAnnotation  = "iam.amazonaws.com/role"      // of pods, for kube2iam and kiam
 )
 
 // principal is the vertex of an identity of a cloud, which all clusters share.
@@ -100,8 +101,12 @@ func (b *builder) actsAs(sa *cluster.Object, name string, ev Evidence) {
 	}
 	account := b.account(ns, sa.Name)
 	b.principals[account] = principalOf{to, ev}
+	likelihood := 0.85
+	if strings.Contains(ev.Path, azureAnnotation) {
+		likelihood = 0.5 // pods without the label have no such token
+	}
 	b.edge(account, to, b.step(Step{
-		Primitive: cloudIdentity, Evidence: []Evidence{ev}, Likelihood: 0.85,
+		Primitive: cloudIdentity, Evidence: []Evidence{ev}, Likelihood: likelihood,
 		Conditions: []Condition{{Text: "the token is one for the cloud's audience, as pods and TokenRequests have it: an old token of a Secret is not"}},
 	}))
 }
@@ -110,6 +115,13 @@ func (b *builder) actsAs(sa *cluster.Object, name string, ev Evidence) {
 type principalOf struct {
 	vertex   int32
 	evidence Evidence
+}
+
+// reaches says whether pods of the account are given a token for the cloud. That of
+// Azure is only mounted where the label of the pod asks for it (since version 1.0 of
+// its webhook).
+func (p *principalOf) reaches(t *cluster.PodTemplate) bool {
+	return !strings.Contains(p.evidence.Path, azureAnnotation) || t.Root.At("metadata", "labels", azureUse).Str() == "true"
 }
 
 // associated adds the Pod Identity associations of EKS that a controller keeps as
@@ -136,7 +148,7 @@ func (b *builder) associated() {
 // that its own fields give it.
 func (b *builder) cloudInPod(v int32, t *cluster.PodTemplate) {
 	account := b.have(ServiceAccount, t.Namespace(), t.ServiceAccount())
-	if p, ok := b.principals[account]; ok && account >= 0 {
+	if p, ok := b.principals[account]; ok && account >= 0 && p.reaches(t) {
 		b.edge(v, p.vertex, b.step(Step{Primitive: cloudIdentity, Evidence: []Evidence{{t.Object, document.Key(t.SpecPath, "serviceAccountName")}, p.evidence}}))
 	}
 	for i := range t.Containers {
@@ -156,16 +168,71 @@ func (b *builder) cloudInPod(v int32, t *cluster.PodTemplate) {
 			}
 		}
 	}
-	if role, ok := awsRole(t.Root.At("metadata", "annotations", kiamAnnotation).Str()); ok {
-		path := "metadata.annotations"
-		if t.Path != "" {
-			path = t.Path + "." + path
-		}
-		b.edge(v, b.g.principal(role), b.step(Step{
-			Primitive: metadata, Likelihood: 0.85, Evidence: []Evidence{{t.Object, document.Key(path, kiamAnnotation)}},
-			Conditions: []Condition{{Text: "kube2iam or kiam answers for the metadata service"}},
-		}))
+	b.annotatedRole(v, t)
+}
+
+// annotatedRole adds the role that a pod's annotation asks kube2iam or kiam for,
+// where one of them is there and lets its namespace have the role.
+func (b *builder) annotatedRole(v int32, t *cluster.PodTemplate) {
+	text := t.Root.At("metadata", "annotations", kiamAnnotation).Str()
+	role, ok := awsRole(text)
+	if !ok && text != "" && !strings.Contains(text, ":") {
+		role, ok = "AWS role "+text, true // of the account that the agent was told
 	}
+	if !ok {
+		return
+	}
+	path := "metadata.annotations"
+	if t.Path != "" {
+		path = t.Path + "." + path
+	}
+	s := Step{Primitive: metadata, Likelihood: 0.85, Evidence: []Evidence{{t.Object, document.Key(path, kiamAnnotation)}}}
+	if c, answers := b.roleAgent(t.Namespace(), text); answers {
+		s.Conditions = []Condition{c}
+		b.edge(v, b.g.principal(role), b.step(s))
+	}
+}
+
+// roleAgent says whether kube2iam or kiam answers pods of a namespace that ask for a
+// role. Kiam gives only roles that the namespace permits; kube2iam asks about that
+// where it was told to.
+func (b *builder) roleAgent(ns, role string) (Condition, bool) {
+	object := b.snap.Get("", "Namespace", "", ns)
+	annotation := func(key string) string {
+		if object == nil {
+			return ""
+		}
+		return object.Annotation(key)
+	}
+	if kiam := slices.Concat(b.called("kiam-agent"), b.called("kiam"), b.called("kiam-server")); len(kiam) > 0 {
+		c := Condition{Text: templateName(kiam[0]) + " answers, and namespace " + ns + " permits the role", Holds: Yes}
+		if object == nil && !b.snap.Whole {
+			c.Holds = Unknown
+			return c, true
+		}
+		permitted := annotation("iam.amazonaws.com/permitted")
+		match, err := regexp.MatchString("^(?:"+permitted+")$", role)
+		return c, permitted != "" && err == nil && match
+	}
+	if agents := b.called("kube2iam"); len(agents) > 0 {
+		t := agents[0]
+		c := Condition{Text: templateName(t) + " answers", Holds: Yes}
+		if on, ok := flag(t, "--namespace-restrictions"); ok && on != "false" || bareFlag(t, "--namespace-restrictions") {
+			c.Text += ", and namespace " + ns + " allows the role"
+			return c, slices.ContainsFunc(document.Parse([]byte(annotation("iam.amazonaws.com/allowed-roles")), document.Limits{}), func(d document.Doc) bool {
+				return d.Err == nil && globs(d.Root, role)
+			})
+		}
+		return c, true
+	}
+	return Condition{Text: "kube2iam or kiam answers for the metadata service"}, !b.snap.Whole
+}
+
+// bareFlag says that a container is started with a flag that has no value.
+func bareFlag(t *cluster.PodTemplate, name string) bool {
+	return slices.ContainsFunc(t.Containers, func(c cluster.Container) bool {
+		return slices.Contains(append(texts(c.Root.Get("command")), texts(c.Root.Get("args"))...), name)
+	})
 }
 
 func (b *builder) isPrincipal(account int32, name string) bool {

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/rbac"
 )
 
@@ -799,6 +801,12 @@ func (b *builder) admitted(v int32, h *holdings, ns string, pods []grant) {
 	if here(ns, use, pods) {
 		b.lead(v, b.nodes(), both{Primitive: useSCC, needs: [][]grant{use, pods}})
 	}
+	b.listedBy(v, func(o *cluster.Object, path string) {
+		one := Step{Primitive: useSCC, Evidence: []Evidence{{o, path}}, Text: "SecurityContextConstraints " + o.Name + " names it; " + pods[0].String()}
+		one.Evidence = append(one.Evidence, pods[0].evidence()...)
+		one.Changes = []int{b.unlist(o, path)}
+		b.edge(v, b.nodes(), b.step(one))
+	})
 	if b.minor() >= 25 { // PodSecurityPolicy is gone since 1.25
 		return
 	}
@@ -819,8 +827,62 @@ func (b *builder) opens(r *rbac.Rule) bool {
 		return !b.snap.Whole && !r.Unnamed() && slices.ContainsFunc(openConstraints, r.Named)
 	}
 	return slices.ContainsFunc(list, func(o *cluster.Object) bool {
-		return (r.Unnamed() || r.Named(o.Name)) && (truth(o, "allowPrivilegedContainer") || truth(o, "allowHostDirVolumePlugin") || truth(o, "allowHostPID"))
+		return (r.Unnamed() || r.Named(o.Name)) && opening(o)
 	})
+}
+
+// opening says whether a security context constraint lets a pod have its node.
+func opening(o *cluster.Object) bool {
+	return truth(o, "allowPrivilegedContainer") || truth(o, "allowHostDirVolumePlugin") || truth(o, "allowHostPID")
+}
+
+// listedBy calls each for the open constraints that name an identity, or a group that
+// it is certain to be in, themselves: OpenShift heeds that as it does RBAC.
+func (b *builder) listedBy(identity int32, each func(o *cluster.Object, path string)) {
+	if b.snap.Kind("SecurityContextConstraints") == nil {
+		return
+	}
+	names := []string{b.subjectName(identity)}
+	groups := certainGroups(b.g.Vertices[identity].Key)
+	if b.g.Vertices[identity].Kind == Group {
+		groups = append(groups, b.g.Vertices[identity].Name)
+	}
+	for _, o := range b.snap.Kind("SecurityContextConstraints") {
+		if !opening(o) {
+			continue
+		}
+		for _, list := range []struct {
+			key   string
+			names []string
+		}{{"users", names}, {"groups", groups}} {
+			for i, n := range o.Root.Get(list.key).List() {
+				if n.Str() != "" && slices.Contains(list.names, n.Str()) {
+					each(o, document.Index(list.key, i))
+				}
+			}
+		}
+	}
+}
+
+// unlist is the change that takes somebody out of a constraint.
+func (b *builder) unlist(o *cluster.Object, path string) int {
+	n, _ := o.Root.Find(path)
+	return b.change(o, path, Change{
+		Text: "remove " + n.Str() + " from SecurityContextConstraints " + o.Name,
+		Ops:  []seawall.PatchOp{{Op: "remove", Path: document.Pointer(path)}}, Cost: 1,
+	})
+}
+
+// subjectName is the name that the API server knows a user or an account by.
+func (b *builder) subjectName(v int32) string {
+	switch x := &b.g.Vertices[v]; x.Kind {
+	case User:
+		return x.Name
+	case ServiceAccount:
+		return rbac.Account(x.Namespace, x.Name).User
+	default:
+		return ""
+	}
 }
 
 // opensPolicy is that for a PodSecurityPolicy.
@@ -844,8 +906,17 @@ func truth(o *cluster.Object, key string) bool {
 // account of the namespace, and what that may use admits the pod.
 func (b *builder) constraintsOfAccounts(v int32, ns string) {
 	for _, a := range b.vertices(ServiceAccount, ns) {
+		if b.dangling(a) {
+			continue
+		}
+		b.listedBy(a, func(o *cluster.Object, path string) {
+			b.edge(v, b.nodes(), b.step(Step{
+				Primitive: useSCC, Evidence: []Evidence{{o, path}}, Text: "SecurityContextConstraints " + o.Name + " names " + b.subjectName(a) + " or its group",
+				Changes: []int{b.unlist(o, path)},
+			}))
+		})
 		h := b.constraintsOf(a)
-		if h == nil || b.dangling(a) {
+		if h == nil {
 			continue
 		}
 		use := h.in(ns, usesConstraint, func(g *grant) bool { return b.opens(g.rule) })

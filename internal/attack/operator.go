@@ -25,6 +25,8 @@ type product struct {
 	// cluster says that its resources stand in no namespace, elsewhere that what
 	// acts on them runs in other clusters.
 	cluster, elsewhere bool
+	// configured says that a ProviderConfig tells as whom it acts.
+	configured bool
 	// to is what it does, where that is not what its account may do.
 	to         func(b *builder, ns string) int32
 	likelihood float64
@@ -67,8 +69,10 @@ func products() []product {
 		{Primitive: operator, name: "Velero", group: "velero.io", resources: []string{"restores", "backups", "backupstoragelocations"}, workloads: []string{"velero"}, own: true},
 		{Primitive: operator, name: "the Operator Lifecycle Manager", group: "operators.coreos.com", resources: []string{"clusterserviceversions", "subscriptions"}, workloads: []string{"olm-operator"}},
 		{Primitive: operator, name: "Crossplane", group: "pkg.crossplane.io", resources: []string{"providers", "configurations", "functions"}, workloads: []string{"crossplane"}, cluster: true},
-		{Primitive: operator, name: "Crossplane's Kubernetes provider", group: "kubernetes.crossplane.io", resources: []string{"objects"}, workloads: []string{"provider-kubernetes", "provider-kubernetes-"}, cluster: true},
-		{Primitive: operator, name: "Crossplane's Helm provider", group: "helm.crossplane.io", resources: []string{"releases"}, workloads: []string{"provider-helm", "provider-helm-"}, cluster: true},
+		{Primitive: operator, name: "Crossplane's Kubernetes provider", group: "kubernetes.crossplane.io", resources: []string{"objects"}, workloads: []string{"provider-kubernetes", "provider-kubernetes-"}, cluster: true, configured: true},
+		{Primitive: operator, name: "Crossplane's Kubernetes provider", group: "kubernetes.m.crossplane.io", resources: []string{"objects"}, workloads: []string{"provider-kubernetes", "provider-kubernetes-"}, configured: true},
+		{Primitive: operator, name: "Crossplane's Helm provider", group: "helm.crossplane.io", resources: []string{"releases"}, workloads: []string{"provider-helm", "provider-helm-"}, cluster: true, configured: true},
+		{Primitive: operator, name: "Crossplane's Helm provider", group: "helm.m.crossplane.io", resources: []string{"releases"}, workloads: []string{"provider-helm", "provider-helm-"}, configured: true},
 		{Primitive: operator, name: "External Secrets", group: "external-secrets.io", resources: []string{"externalsecrets", "pushsecrets", "secretstores"}, workloads: []string{"external-secrets"}, likelihood: 0.4},
 		{Primitive: operator, name: "External Secrets", group: "external-secrets.io", resources: []string{"clusterexternalsecrets", "clustersecretstores"}, workloads: []string{"external-secrets"}, likelihood: 0.4, cluster: true},
 		{Primitive: operator, name: "cert-manager", group: "cert-manager.io", resources: []string{"certificates", "issuers"}, workloads: []string{"cert-manager"}, likelihood: 0.05},
@@ -197,6 +201,11 @@ func (b *builder) produced(p *product, r *rbac.Rule, what, ns string) []gain {
 		g.to = b.power("controller:"+p.name, "")
 		return []gain{g}
 	}
+	if p.configured {
+		if list, told := b.provided(p, g, ns); told {
+			return list
+		}
+	}
 	var out []gain
 	for _, t := range found {
 		one := g
@@ -215,6 +224,40 @@ func (b *builder) produced(p *product, r *rbac.Rule, what, ns string) []gain {
 		out = append(out, one)
 	}
 	return out
+}
+
+// provided is what a provider of Crossplane does by its configurations, one of which
+// each resource names: as its own account, or with the credentials in a Secret, most
+// often of another cluster. Resources of a namespace use configurations that stand
+// there, or in none. told is false where there are none to tell.
+func (b *builder) provided(p *product, g gain, ns string) (out []gain, told bool) {
+	for _, kind := range []string{"ProviderConfig", "ClusterProviderConfig"} {
+		for _, o := range b.snap.Kind(kind) {
+			if o.Group() != p.group {
+				continue
+			}
+			told = true
+			if ns != "" && o.Namespace != "" && o.Namespace != ns {
+				continue
+			}
+			credentials := o.Root.At("spec", "credentials")
+			switch credentials.Get("source").Str() {
+			case "InjectedIdentity":
+				for _, t := range p.found() {
+					g.to = b.have(ServiceAccount, t.Namespace(), t.ServiceAccount())
+					out = append(out, g)
+				}
+			case "Secret":
+				ref := credentials.Get("secretRef")
+				if g.to = b.secretVertex(cmp.Or(ref.Get("namespace").Str(), o.Namespace), ref.Get("name").Str()); g.to >= 0 {
+					out = append(out, g)
+				}
+			default:
+				b.unknown("as whom " + p.name + " acts by " + kind + " " + o.Name)
+			}
+		}
+	}
+	return out, told
 }
 
 // flag returns the value of a flag that a container is started with.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"seawall.io/seawall/internal/cluster"
 	"seawall.io/seawall/internal/document"
 	"seawall.io/seawall/internal/rbac"
 )
@@ -17,12 +18,21 @@ type guardKind struct {
 	judged bool
 }
 
+// constraintGroup is that of Gatekeeper's constraints. Those that guard nodes are of
+// kinds that its library gives; a constraint's resource is its kind in small letters.
+const constraintGroup = "constraints.gatekeeper.sh"
+
 var guardKinds = []guardKind{
 	{"ValidatingAdmissionPolicy", admission, "validatingadmissionpolicies", true},
 	{"ValidatingAdmissionPolicyBinding", admission, "validatingadmissionpolicybindings", true},
 	{"ValidatingWebhookConfiguration", admission, "validatingwebhookconfigurations", false},
 	{"ClusterPolicy", "kyverno.io", "clusterpolicies", false},
 	{"Policy", "kyverno.io", "policies", false},
+	{"ValidatingPolicy", "policies.kyverno.io", "validatingpolicies", false},
+	{"K8sPSPPrivilegedContainer", constraintGroup, "k8spspprivilegedcontainer", false},
+	{"K8sPSPHostFilesystem", constraintGroup, "k8spsphostfilesystem", false},
+	{"K8sPSPHostNamespace", constraintGroup, "k8spsphostnamespace", false},
+	{"K8sPSPCapabilities", constraintGroup, "k8spspcapabilities", false},
 	{"ConstraintTemplate", "templates.gatekeeper.sh", "constrainttemplates", false},
 	{"Config", "config.gatekeeper.sh", "configs", false},
 	{"ClusterAdmissionPolicy", "policies.kubewarden.io", "clusteradmissionpolicies", false},
@@ -45,12 +55,38 @@ func (b *builder) weakening(v int32, h *holdings, ns string, pods []grant) {
 			past(weak, 0)
 		}
 	}
-	if h.has(excepts) && (len(b.snap.Kind("ClusterPolicy")) > 0 || len(b.snap.Kind("Policy")) > 0) {
-		past(h.anywhere(excepts), 0.5, Condition{Text: "Kyverno heeds exceptions, and those of the namespace where one may make them"})
+	if h.has(excepts) {
+		if weak, c := b.exceptions(h); len(weak) > 0 {
+			past(weak, 0.5, c)
+		}
 	}
 	for _, p := range b.parameters() {
 		past(h.changing(p, ns), 0.5, Condition{Text: "the parameters decide whether the policy denies such a pod"})
 	}
+}
+
+// exceptions returns the grants to make exceptions from policies of Kyverno that
+// refuse pods, as far as its flags let it heed those, and what is not told of that.
+func (b *builder) exceptions(h *holdings) ([]grant, Condition) {
+	if !slices.ContainsFunc(b.enginePolicies(), func(o *cluster.Object) bool { return strings.HasSuffix(o.Group(), "kyverno.io") }) {
+		return nil, Condition{}
+	}
+	c := Condition{Text: "Kyverno heeds exceptions, and those of the namespace where one may make them"}
+	weak := h.anywhere(excepts)
+	for _, name := range []string{"kyverno-admission-controller", "kyverno"} {
+		for _, t := range b.called(name) {
+			if on, ok := flag(t, "--enablePolicyException"); ok && on == "false" {
+				return nil, c
+			}
+			if only, ok := flag(t, "--exceptionNamespace"); ok && only != "" && only != "*" {
+				c.Text = "Kyverno heeds the exceptions of namespace " + only
+				c.Holds = Yes
+				weak = slices.DeleteFunc(weak, func(g grant) bool { return g.namespace != "" && g.namespace != only })
+				return weak, c
+			}
+		}
+	}
+	return weak, c
 }
 
 // weakened returns the grants to change or delete guards that are there, and
@@ -59,7 +95,7 @@ func (b *builder) weakened(h *holdings) (weak []grant, left bool) {
 	for i := range guardKinds {
 		k := &guardKinds[i]
 		for _, o := range b.snap.Kind(k.kind) {
-			if o.Group() != k.group {
+			if o.Group() != k.group || !b.guarding(o) {
 				continue
 			}
 			own := h.in(o.Namespace, weakens, func(g *grant) bool {
@@ -70,6 +106,18 @@ func (b *builder) weakened(h *holdings) (weak []grant, left bool) {
 		}
 	}
 	return weak, left
+}
+
+// guarding says whether an object of an engine has a part in refusing pods that give
+// their node: a policy that only warns has none.
+func (b *builder) guarding(o *cluster.Object) bool {
+	switch o.Group() {
+	case "templates.gatekeeper.sh", "config.gatekeeper.sh":
+		return slices.ContainsFunc(b.enginePolicies(), func(p *cluster.Object) bool { return p.Group() == constraintGroup })
+	case admission:
+		return true // what it refuses is asked for elsewhere
+	}
+	return slices.Contains(b.enginePolicies(), o)
 }
 
 // parameter is what a ValidatingAdmissionPolicy goes by, where a binding says so.
