@@ -332,8 +332,9 @@ type Stats struct {
 
 // RuleStats are those of one rule.
 type RuleStats struct {
-	Check   string `json:"check"`
-	Matched uint64 `json:"matched"`
+	Check    string `json:"check"`
+	Matched  uint64 `json:"matched"`
+	Accepted uint64 `json:"accepted,omitempty"`
 	// Undecided counts evaluations that yielded an error; Error is the last of them
 	// that was asked for in words.
 	Undecided uint64 `json:"undecided,omitempty"`

@@ -18,7 +18,8 @@ const foldWindow = 60e9
 // that went out.
 func (e *Engine) raise(r *rule, earlier []*seawall.Event, n uint64) *seawall.Alert {
 	ev := e.frame.event
-	if e.options.Exceptions.accept(&e.frame, r) {
+	if e.options.Exceptions.accept(&e.frame, r.ID) {
+		r.stats.Accepted += n
 		e.stats.Accepted += n
 		return nil
 	}
