@@ -38,6 +38,7 @@ require (
 
 require (
 	github.com/cilium/ebpf v0.22.0 // indirect
+	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674 // indirect
 	github.com/moby/spdystream v0.5.1 // indirect
 	gotest.tools/v3 v3.5.2 // indirect
 	k8s.io/cri-api v0.37.2 // indirect

@@ -25,7 +25,7 @@ var (
 		"reach", "netgen", "attack", "isolation",
 		"process", "profile", "detect",
 	}
-	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature", "probe", "cri", "procfs", "spool", "kubeapi"}
+	adapters = []string{"manifest", "helm", "kustomize", "kube", "snapshotfile", "report", "oci", "advisory", "signature", "probe", "cri", "procfs", "spool", "kubeapi", "agents"}
 	services = []string{"scan", "repair", "imagescan", "slimming", "respond", "evidence", "agent"}
 	surface  = []string{"cli"}
 )
