@@ -1,0 +1,314 @@
+// Package agent is what runs on every node: it reads the sensor's events, finds out
+// whose they are, remembers what workloads do, judges, keeps alerts on disk, and
+// contains pods where that is allowed. It works without the API server, without the
+// container runtime and without anybody who listens; what it then lacks it says.
+//
+// One goroutine takes the events from the sensor through all steps, in the order in
+// which they happened. Nothing on that way waits for a disk or a network: what does
+// has a queue of its own, whose length is bounded and whose losses are counted.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/detect"
+	"seawall.io/seawall/internal/evidence"
+	"seawall.io/seawall/internal/kubeapi"
+	"seawall.io/seawall/internal/probe"
+	"seawall.io/seawall/internal/process"
+	"seawall.io/seawall/internal/profile"
+	"seawall.io/seawall/internal/respond"
+	"seawall.io/seawall/internal/spool"
+)
+
+// Sensor is where events come from: package probe, or a recording.
+type Sensor interface {
+	Poll(f func(*seawall.Event)) error
+	Coverage() probe.Coverage
+	Ledger() (probe.Ledger, error)
+	// Processes lists the processes there are.
+	Processes() ([]*seawall.Process, error)
+	Watch(cgroup uint64, off []seawall.EventKind, flags probe.Interest) error
+	Unwatch(cgroup uint64) error
+}
+
+// Options of an Agent. Sensor, Rules, Identities and State must be set.
+type Options struct {
+	Node       string
+	Version    string // of Seawall
+	Sensor     Sensor
+	Rules      []*check.Rule
+	Detect     detect.Options
+	Profile    profile.Options
+	Identities Identities
+	// Cluster is nil where there is no API server to ask.
+	Cluster *kubeapi.Client
+	// Kernel, Freezer and Evidence carry out responses; without Kernel none is.
+	Kernel   respond.Kernel
+	Freezer  respond.Freezer
+	Evidence *evidence.Store
+	Budget   respond.Budget
+	// Mode is that of namespaces that say nothing themselves; Observe by default.
+	Mode Mode
+	// State is the folder for what must survive the agent.
+	State string
+	// Poll is how often the sensor is read; 10 ms by default.
+	Poll time.Duration
+	Log  *slog.Logger
+}
+
+// Mode says what Seawall may do in a namespace. Namespaces choose theirs by the
+// label seawall.io/runtime.
+type Mode string
+
+// The modes, each with what the one before allows.
+const (
+	// Observe records what happens, and judges nothing.
+	Observe Mode = "observe"
+	// AlertOnly judges, and says what it found.
+	AlertOnly Mode = "alert"
+	// Prevent refuses what the workload's policy denies.
+	Prevent Mode = "prevent"
+	// ContainPods isolates pods when a check that asks for it fires.
+	ContainPods Mode = "contain"
+)
+
+// ParseMode reads a mode.
+func ParseMode(s string) (Mode, error) {
+	switch m := Mode(s); m {
+	case Observe, AlertOnly, Prevent, ContainPods:
+		return m, nil
+	}
+	return "", fmt.Errorf("mode %q: want observe, alert, prevent or contain", s)
+}
+
+// Agent is the agent of one node.
+type Agent struct {
+	o         Options
+	log       *slog.Logger
+	processes *process.Table
+	profiles  *profile.Book
+	engine    *detect.Engine
+	incidents detect.Incidents
+	spool     *spool.Spool
+	responder *respond.Responder
+	hub       hub
+	writer    *writer
+	recent    recent
+	waiting   waiting
+	modes     modes
+	responses chan response
+	began     time.Time
+
+	polls    atomic.Uint64
+	late     atomic.Uint64 // polls that came more than a second after the one before
+	pollErrs atomic.Uint64
+	events   atomic.Uint64
+
+	statusMu sync.Mutex
+	engineSt detect.Stats
+	tableSt  process.Stats
+	problems map[string]string // what does not work, by part
+
+	isolating map[string]bool // checks that ask for isolation; never changed
+}
+
+// New prepares an agent: the state folder, the spool, the checks.
+func New(o Options) (*Agent, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll == 0 {
+		o.Poll = 10 * time.Millisecond
+	}
+	if o.Mode == "" {
+		o.Mode = Observe
+	}
+	if err := os.MkdirAll(o.State, 0o700); err != nil {
+		return nil, fmt.Errorf("making the agent's folder: %w", err)
+	}
+	o.Detect.Node = o.Node
+	engine, err := detect.New(o.Rules, o.Detect)
+	if err != nil {
+		return nil, err
+	}
+	sp, err := spool.Open(filepath.Join(o.State, "spool.db"), spool.Options{})
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		o: o, log: o.Log, engine: engine, spool: sp, profiles: profile.NewBook(o.Profile), began: time.Now(),
+		processes: process.New(process.Options{Container: o.Identities.ContainerCgroup}),
+		responses: make(chan response, 64), problems: map[string]string{}, isolating: map[string]bool{},
+	}
+	for _, r := range o.Rules {
+		a.isolating[r.ID] = r.Respond == "isolate"
+	}
+	a.waiting.again = a.identify
+	a.writer = newWriter(a)
+	a.modes.fallback = o.Mode
+	if st := sp.Stats(); st.Damaged != "" {
+		a.problem("spool", "the spool was damaged; it is kept as "+st.Damaged)
+	}
+	if err := a.loadProfiles(); err != nil {
+		a.problem("profiles", err.Error())
+	}
+	if o.Kernel != nil && o.Freezer != nil {
+		ro := respond.Options{
+			Node: o.Node, Kernel: o.Kernel, Freezer: o.Freezer, Budget: o.Budget, State: filepath.Join(o.State, "contained"),
+			Record: func(act *seawall.Act) { a.writer.put("act", act.ID+"."+fmt.Sprint(len(act.Steps))+string(act.State), act.Time, act) },
+		}
+		if o.Cluster != nil {
+			ro.Cluster = o.Cluster
+		}
+		if o.Evidence != nil {
+			ro.Evidence = o.Evidence
+		}
+		if a.responder, err = respond.New(ro); err != nil {
+			a.problem("contained", err.Error())
+		}
+	}
+	return a, nil
+}
+
+// Run works until ctx ends. Only what makes the agent useless ends it earlier.
+func (a *Agent) Run(ctx context.Context) error {
+	var side sync.WaitGroup
+	defer side.Wait()
+	side.Go(func() { a.writer.run(ctx) })
+	if a.o.Cluster != nil {
+		side.Go(func() { a.followPods(ctx) })
+		side.Go(func() { a.followNamespaces(ctx) })
+	}
+	if a.responder != nil {
+		if a.o.Cluster != nil {
+			side.Go(func() { a.responder.Run(ctx) })
+		}
+		side.Go(func() { a.respondLoop(ctx) })
+	}
+	side.Go(func() { a.keepProfiles(ctx) })
+
+	// Events are on already: what starts while the list is read is in both, which the
+	// table knows.
+	if list, err := a.o.Sensor.Processes(); err != nil {
+		a.problem("processes", "those that ran before the agent are not known: "+err.Error())
+	} else {
+		for _, p := range list {
+			a.processes.Add(p)
+		}
+	}
+	tick := time.NewTicker(a.o.Poll)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			a.poll()
+			a.deliver(a.engine.Flush())
+			return nil
+		case <-tick.C:
+		}
+		if time.Since(last) > time.Second {
+			a.late.Add(1)
+		}
+		last = time.Now()
+		a.poll()
+	}
+}
+
+// poll takes what the sensor has through the pipeline.
+func (a *Agent) poll() {
+	a.polls.Add(1)
+	if err := a.o.Sensor.Poll(a.take); err != nil {
+		if a.pollErrs.Add(1) == 1 {
+			a.log.Error("reading events", "error", err)
+		}
+	}
+	a.waiting.due(time.Now(), a.judge)
+	now := bootNow()
+	a.deliver(a.engine.Advance(now))
+	a.keepIncidents(a.incidents.Advance(now))
+	if a.polls.Load()%64 == 0 {
+		a.statusMu.Lock()
+		a.engineSt, a.tableSt = a.engine.Stats(), a.processes.Stats()
+		a.statusMu.Unlock()
+	}
+}
+
+// problem remembers what does not work, for the status; an empty text takes it back.
+func (a *Agent) problem(part, text string) {
+	a.statusMu.Lock()
+	defer a.statusMu.Unlock()
+	if text == "" {
+		delete(a.problems, part)
+		return
+	}
+	if a.problems[part] != text {
+		a.log.Warn("something does not work", "part", part, "problem", text)
+	}
+	a.problems[part] = text
+}
+
+// Close writes what is left and closes the spool.
+func (a *Agent) Close() error {
+	err := a.writer.flush()
+	return errors.Join(err, a.saveProfiles(), a.spool.Close())
+}
+
+func (a *Agent) profilesFile() string { return filepath.Join(a.o.State, "profiles.json") }
+
+func (a *Agent) loadProfiles() error {
+	text, err := os.ReadFile(a.profilesFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var kept []*profile.Profile
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return fmt.Errorf("%s: %w; profiles are learnt anew", a.profilesFile(), err)
+	}
+	a.profiles.Load(kept)
+	return nil
+}
+
+func (a *Agent) saveProfiles() error {
+	text, err := json.Marshal(a.profiles.Profiles())
+	if err != nil {
+		return err
+	}
+	file := a.profilesFile()
+	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+func (a *Agent) keepProfiles(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.saveProfiles(); err != nil {
+				a.problem("profiles", err.Error())
+			} else {
+				a.problem("profiles", "")
+			}
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"sync"
+
+	"seawall.io/seawall"
+	"seawall.io/seawall/internal/kubeapi"
+)
+
+// LabelMode is the label by which a namespace chooses its mode.
+const LabelMode = "seawall.io/runtime"
+
+// modes knows the mode of each namespace, and what the API server says of pods.
+type modes struct {
+	mu         sync.RWMutex
+	fallback   Mode
+	namespaces map[string]Mode
+	pods       map[string]*seawall.Pod // by UID
+	marked     map[string]*seawall.Pod // as events have them, by UID
+}
+
+// mark returns a pod with what the API server says of it, and its namespace's mode.
+// The same pod is returned for as long as nothing about it changes.
+func (m *modes) mark(p *seawall.Pod) *seawall.Pod {
+	m.mu.RLock()
+	marked := m.marked[p.UID]
+	m.mu.RUnlock()
+	if marked != nil {
+		return marked
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := *p
+	if known := m.pods[p.UID]; known != nil && known.Name == p.Name {
+		c = *known
+	}
+	c.Mode = string(m.mode(c.Namespace))
+	if m.marked == nil || len(m.marked) > 4096 {
+		m.marked = map[string]*seawall.Pod{}
+	}
+	m.marked[p.UID] = &c
+	return &c
+}
+
+func (m *modes) mode(namespace string) Mode {
+	if mode, ok := m.namespaces[namespace]; ok {
+		return mode
+	}
+	return m.fallback
+}
+
+// pod notes what the API server says of a pod; nil that it is gone.
+func (m *modes) pod(uid string, p *seawall.Pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pods == nil {
+		m.pods = map[string]*seawall.Pod{}
+	}
+	delete(m.marked, uid)
+	if p == nil {
+		delete(m.pods, uid)
+		return
+	}
+	m.pods[uid] = p
+}
+
+func (m *modes) setNamespaces(change func(map[string]Mode)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.namespaces == nil {
+		m.namespaces = map[string]Mode{}
+	}
+	change(m.namespaces)
+	m.marked = nil
+}
+
+func (a *Agent) followPods(ctx context.Context) {
+	known := map[string]bool{}
+	a.o.Cluster.FollowPods(ctx, a.o.Node,
+		func(all []*kubeapi.Pod) {
+			a.problem("pods", "")
+			now := map[string]bool{}
+			for _, p := range all {
+				noun := p.Noun()
+				now[noun.UID] = true
+				a.modes.pod(noun.UID, noun)
+			}
+			for uid := range known {
+				if !now[uid] {
+					a.podGone(uid)
+				}
+			}
+			known = now
+		},
+		func(c kubeapi.Change[*kubeapi.Pod]) {
+			noun := c.Object.Noun()
+			if c.Gone {
+				delete(known, noun.UID)
+				a.podGone(noun.UID)
+				return
+			}
+			known[noun.UID] = true
+			a.modes.pod(noun.UID, noun)
+		},
+		func(err error) { a.problem("pods", "labels and owners of pods are not known: "+err.Error()) })
+}
+
+func (a *Agent) podGone(uid string) {
+	a.modes.pod(uid, nil)
+	if a.responder != nil {
+		a.responder.Gone(uid)
+	}
+}
+
+func (a *Agent) followNamespaces(ctx context.Context) {
+	set := func(modes map[string]Mode, ns *kubeapi.Namespace) {
+		name, label := ns.Metadata.Name, ns.Metadata.Labels[LabelMode]
+		if label == "" {
+			delete(modes, name)
+			return
+		}
+		mode, err := ParseMode(label)
+		if err != nil {
+			// A label that says nothing must not switch anything on, nor judging off.
+			a.problem("namespace "+name, LabelMode+": "+err.Error())
+			mode = AlertOnly
+		} else {
+			a.problem("namespace "+name, "")
+		}
+		modes[name] = mode
+	}
+	a.o.Cluster.FollowNamespaces(ctx,
+		func(all []*kubeapi.Namespace) {
+			a.problem("namespaces", "")
+			a.modes.setNamespaces(func(modes map[string]Mode) {
+				clear(modes)
+				for _, ns := range all {
+					set(modes, ns)
+				}
+			})
+		},
+		func(c kubeapi.Change[*kubeapi.Namespace]) {
+			a.modes.setNamespaces(func(modes map[string]Mode) {
+				if c.Gone {
+					delete(modes, c.Object.Metadata.Name)
+					return
+				}
+				set(modes, c.Object)
+			})
+		},
+		func(err error) { a.problem("namespaces", "modes of namespaces are not known: "+err.Error()) })
+}
