@@ -4,7 +4,6 @@ import (
 	"cmp"
 	_ "embed" // the table of flaws
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -116,10 +115,17 @@ type component struct {
 	name     string   // with its version, as nodes write it
 	at       Evidence // of the first node
 	flaws    []*nodeFlaw
+	alike    []flawGroup
 	// unless is what speaks for the flaws being fixed under the same version, and
 	// times what that leaves of the likelihood.
 	unless []Condition
 	times  float64
+}
+
+// flawGroup is flaws of a component that need the same.
+type flawGroup struct {
+	*nodeFlaw // the likeliest to be exploited
+	ids       []string
 }
 
 // platforms are the nodes with a flaw that is known, in the order of the nodes.
@@ -218,6 +224,18 @@ func (c component) known(version string) (component, bool) {
 			c.flaws = append(c.flaws, f)
 		}
 	}
+	for _, f := range c.flaws {
+		i := slices.IndexFunc(c.alike, func(g flawGroup) bool { return slices.Equal(g.needs, f.needs) })
+		if i < 0 {
+			c.alike = append(c.alike, flawGroup{nodeFlaw: f, ids: []string{f.id}})
+			continue
+		}
+		g := &c.alike[i]
+		g.ids = append(g.ids, f.id)
+		if f.likelihood > g.likelihood {
+			g.nodeFlaw = f
+		}
+	}
 	return c, len(c.flaws) > 0
 }
 
@@ -278,6 +296,7 @@ func (b *builder) sandboxed(t *cluster.PodTemplate) bool {
 
 // route is one way for a container to make use of a flaw.
 type route struct {
+	ids        []string
 	name       string // tells routes of one container apart, which have different changes
 	text       string
 	likelihood float64
@@ -298,28 +317,33 @@ func (b *builder) exploits(t *cluster.PodTemplate, c *component) []Step {
 		e.c, e.root = &t.Containers[i], runsAsRoot(t, &t.Containers[i])
 		e.context = e.c.Root.Get("securityContext")
 		e.path = document.Key(e.c.Path, "securityContext")
-		byName := map[string]*Step{}
-		ids := map[string][]string{}
-		for _, f := range c.flaws {
-			for _, r := range e.routes(f, c) {
-				ids[r.name] = append(ids[r.name], f.id)
-				if s := byName[r.name]; s == nil || r.likelihood > s.Likelihood {
-					byName[r.name] = &Step{
-						Primitive: escape, Likelihood: r.likelihood, Text: "container " + e.c.Name() + " " + r.text,
-						Evidence: []Evidence{c.at, r.evidence}, Conditions: r.conditions, Changes: r.changes,
-					}
+		e.space = nil
+		var found []route
+		for i := range c.alike {
+			for _, r := range e.routes(&c.alike[i], c) {
+				at := slices.IndexFunc(found, func(have route) bool { return have.name == r.name })
+				switch {
+				case at < 0:
+					found = append(found, r)
+				case r.likelihood > found[at].likelihood:
+					r.ids = slices.Concat(found[at].ids, r.ids)
+					found[at] = r
+				default:
+					found[at].ids = slices.Concat(found[at].ids, r.ids)
 				}
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(byName)) {
-			s := byName[name]
-			s.Text += fmt.Sprintf(" %s of the node, which has %s", c.name, strings.Join(ids[name], ", "))
-			s.Likelihood *= c.times
-			s.Conditions = slices.Concat(c.unless, s.Conditions)
-			if systemNamespace(t.Namespace()) {
-				s.Changes = nil
+		for _, r := range found {
+			slices.Sort(r.ids)
+			s := Step{
+				Primitive: escape, Likelihood: r.likelihood * c.times, Evidence: []Evidence{c.at, r.evidence},
+				Text:       "container " + e.c.Name() + " " + r.text + " " + c.name + " of the node, which has " + strings.Join(r.ids, ", "),
+				Conditions: slices.Concat(c.unless, r.conditions),
 			}
-			out = append(out, *s)
+			if !systemNamespace(t.Namespace()) {
+				s.Changes = r.changes
+			}
+			out = append(out, s)
 		}
 	}
 	return out
@@ -327,8 +351,8 @@ func (b *builder) exploits(t *cluster.PodTemplate, c *component) []Step {
 
 // routes are the ways in which the container can make use of a flaw: none where
 // something that it needs is known to be missing.
-func (e *escapist) routes(f *nodeFlaw, c *component) []route {
-	r := route{name: "any", text: "can attack", likelihood: f.likelihood, evidence: Evidence{e.t.Object, e.t.SpecPath}}
+func (e *escapist) routes(f *flawGroup, c *component) []route {
+	r := route{ids: slices.Clone(f.ids), name: "any", text: "can attack", likelihood: f.likelihood, evidence: Evidence{e.t.Object, e.t.SpecPath}}
 	if f.need("mount") {
 		r.likelihood *= 0.5
 		r.conditions = append(r.conditions, Condition{Text: "neither AppArmor nor SELinux keeps it from mounting file systems"})
@@ -447,20 +471,34 @@ func (b *builder) runsOn(c *component, software string) bool {
 // namespaceRoute is that of a process which makes a user namespace, in which it has
 // all capabilities. The runtime's own seccomp profile keeps it from that.
 func (e *escapist) namespaceRoute(r route) []route {
-	confined, at, c, times := e.seccomp()
-	if confined == Yes {
+	if e.space == nil {
+		e.space = e.userNamespace()
+	}
+	if e.space.likelihood == 0 {
 		return nil
 	}
-	r.name, r.text, r.evidence = "user namespace", "may make a user namespace and attack", at
-	r.likelihood *= 0.8 * times
-	r.conditions = slices.Concat(r.conditions, []Condition{c, {Text: "the kernel lets processes without privileges make user namespaces"}})
-	path := e.path + ".seccompProfile"
-	profile := map[string]any{"type": "RuntimeDefault"}
-	r.changes = []int{e.b.change(e.t.Object, path, Change{
-		Text: "give container " + e.c.Name() + " of " + templateName(e.t) + " the seccomp profile of the runtime",
-		Ops:  patch.Set(e.t.Object.Root, path, profile), Cost: 1,
-	})}
+	r.name, r.text, r.evidence, r.changes = "user namespace", "may make a user namespace and attack", e.space.evidence, e.space.changes
+	r.likelihood *= e.space.likelihood
+	r.conditions = slices.Concat(r.conditions, e.space.conditions)
 	return []route{r}
+}
+
+// userNamespace is what such a process needs, found once for a container; its
+// likelihood is 0 where nothing lets it make one.
+func (e *escapist) userNamespace() *route {
+	confined, at, c, times := e.seccomp()
+	if confined == Yes {
+		return &route{}
+	}
+	path := e.path + ".seccompProfile"
+	return &route{
+		likelihood: 0.8 * times, evidence: at,
+		conditions: []Condition{c, {Text: "the kernel lets processes without privileges make user namespaces"}},
+		changes: []int{e.b.change(e.t.Object, path, Change{
+			Text: "give container " + e.c.Name() + " of " + templateName(e.t) + " the seccomp profile of the runtime",
+			Ops:  patch.Set(e.t.Object.Root, path, map[string]any{"type": "RuntimeDefault"}), Cost: 1,
+		})},
+	}
 }
 
 // seccomp says whether a seccomp profile keeps a container from making user

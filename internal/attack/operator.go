@@ -196,15 +196,15 @@ func (b *builder) produced(p *product, r *rbac.Rule, what, ns string) []gain {
 		g.to = p.to(b, ns)
 		return []gain{g}
 	}
-	if len(found) == 0 {
-		b.unknown("what " + p.name + " may do: its workload is not among the objects")
-		g.to = b.power("controller:"+p.name, "")
-		return []gain{g}
-	}
 	if p.configured {
 		if list, told := b.provided(p, g, ns); told {
 			return list
 		}
+	}
+	if len(found) == 0 {
+		b.unknown("what " + p.name + " may do: its workload is not among the objects")
+		g.to = b.power("controller:"+p.name, "")
+		return []gain{g}
 	}
 	var out []gain
 	for _, t := range found {
@@ -243,6 +243,9 @@ func (b *builder) provided(p *product, g gain, ns string) (out []gain, told bool
 			credentials := o.Root.At("spec", "credentials")
 			switch credentials.Get("source").Str() {
 			case "InjectedIdentity":
+				if len(p.found()) == 0 {
+					b.unknown("what " + p.name + " may do: its workload is not among the objects")
+				}
 				for _, t := range p.found() {
 					g.to = b.have(ServiceAccount, t.Namespace(), t.ServiceAccount())
 					out = append(out, g)

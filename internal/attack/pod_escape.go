@@ -74,6 +74,7 @@ type escapist struct {
 	path    string         // of it
 	root    Answer
 	users   Answer // whether the pod has a user namespace of its own
+	space   *route // by which the container makes one, nil until asked for
 	out     []way
 }
 
