@@ -208,7 +208,7 @@ func newPage(r *seawall.Report, o *Options) *page {
 		p.Warnings = append(p.Warnings, clean(warning))
 	}
 	if r.AttackPaths != nil {
-		p.AttackWords, p.Drawing = attackWords(r), pathDrawing(r.AttackPaths.Paths, r.AttackPaths.Total)
+		p.AttackWords, p.Drawing = strings.ReplaceAll(attackWords(r), "`", ""), pathDrawing(r.AttackPaths.Paths, r.AttackPaths.Total)
 	}
 	p.Headline = headline(&sum, len(p.Groups))
 	p.Choices = choices{

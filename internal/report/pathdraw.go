@@ -20,6 +20,14 @@ type drawing struct {
 	ranks [][]int // points by column, from the top
 	all   []point
 	chain [][]int // of each edge, the points that its line passes through
+	words []area  // where labels stand
+}
+
+// area is a part of the drawing.
+type area struct{ left, top, right, bottom float64 }
+
+func (a area) meets(b area) bool {
+	return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
 }
 
 type drawnNode struct {
@@ -269,15 +277,21 @@ func (d *drawing) settle(rank int) {
 
 // Sizes of the drawing, in units of the SVG.
 const (
-	boxWidth    = 206.0
+	boxWidth    = 196.0
 	boxHeight   = 44.0
-	columnWidth = boxWidth + 190
+	columnWidth = boxWidth + 160
 	rowHeight   = boxHeight + 22
 	margin      = 12.0
 	legend      = 30.0
-	// nameColumns is how many letters fit a box, and labelColumns a line.
-	nameColumns  = 28
-	labelColumns = 30
+	// nameColumns is how many letters fit a box, boldColumns how many bold ones, and
+	// labelColumns a line between boxes.
+	nameColumns  = 27
+	boldColumns  = 23
+	labelColumns = 26
+	labelHeight  = 13.0
+	letterWidth  = 5.8 // of a label
+	// wideDrawing is from where on a page does not shrink a drawing to its own width.
+	wideDrawing = 2000.0
 	// maxDrawn bounds the nodes of one drawing: nobody reads more.
 	maxDrawn = 120
 )
@@ -305,14 +319,20 @@ func drawPaths(w *sink, paths []seawall.Path, total int, alone bool) {
 	x := func(p int) float64 { return margin + columnWidth*float64(d.all[p].rank) }
 	y := func(p int) float64 { return d.all[p].y - top + margin + boxHeight/2 }
 
-	w.printf(`<svg xmlns="http://www.w3.org/2000/svg" class="paths" viewBox="0 0 %s %s" width="%[1]s" height="%[2]s" role="img" aria-labelledby="paths-title paths-desc" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12">`, px(width), px(height))
+	class := "paths"
+	if width > wideDrawing {
+		class = "paths wide"
+	}
+	w.printf(`<svg xmlns="http://www.w3.org/2000/svg" class="%[3]s" viewBox="0 0 %[1]s %[2]s" width="%[1]s" height="%[2]s" role="img" aria-labelledby="paths-title paths-desc" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12">`, px(width), px(height), class)
 	w.printf("\n<title id=\"paths-title\">%s</title>\n<desc id=\"paths-desc\">%s</desc>\n", svgText(drawnTitle(len(paths), total)), svgText(drawnWords(paths)))
 	if alone {
 		w.str(drawnStyle + "\n")
 	}
+	var labels strings.Builder
 	for i := range d.edges {
-		d.line(w, i, x, y)
+		labels.WriteString(d.line(w, i, x, y))
 	}
+	w.str(labels.String())
 	for i := range d.nodes {
 		d.box(w, i, x(i), y(i)-boxHeight/2)
 	}
@@ -345,8 +365,8 @@ func drawnWords(paths []seawall.Path) string {
 	return b.String()
 }
 
-// line draws an edge with what it is called.
-func (d *drawing) line(w *sink, i int, x, y func(int) float64) {
+// line draws an edge, and returns what it is called, which stands above all lines.
+func (d *drawing) line(w *sink, i int, x, y func(int) float64) string {
 	e, chain := &d.edges[i], d.chain[i]
 	dash := ""
 	if e.unsure {
@@ -356,6 +376,7 @@ func (d *drawing) line(w *sink, i int, x, y func(int) float64) {
 	var path strings.Builder
 	startX, startY := x(chain[0])+boxWidth, y(chain[0])
 	fmt.Fprintf(&path, "M%s %s", px(startX), px(startY))
+	label := fit(e.label(), labelColumns)
 	labelX, labelY := 0.0, 0.0
 	if e.back {
 		// Round below: out on the right, back in on the left.
@@ -369,7 +390,7 @@ func (d *drawing) line(w *sink, i int, x, y func(int) float64) {
 		middle := (startX + endX) / 2
 		fmt.Fprintf(&path, "C%s %s %s %s %s %s", px(middle), px(startY), px(middle), px(endY), px(endX), px(endY))
 		if k == 1 {
-			labelX, labelY = middle, (startY+endY)/2-4
+			labelX, labelY = d.label(label, startX, startY, endX, endY)
 		}
 		startX, startY = endX, endY
 		if k < len(chain)-1 { // straight through the column
@@ -381,26 +402,49 @@ func (d *drawing) line(w *sink, i int, x, y func(int) float64) {
 		svgText(fmt.Sprintf("%s: %s, %s", d.nodes[e.from].Name, strings.Join(e.titles, "; "), chance(e.likelihood))), path.String(), px(stroke), dash)
 	// Lines end from the left. A marker would be named by url(), which the page's
 	// policy is tested not to need.
-	w.printf(`<path d="M%s %sl-9 -4v8z" fill="currentColor"/>`, px(x(e.to)), px(y(e.to)))
-	w.printf(`<text class="label" x="%s" y="%s" text-anchor="middle" fill="currentColor" stroke-width="3" paint-order="stroke" font-size="11">%s</text></g>`+"\n",
-		px(labelX), px(labelY), svgText(fit(e.label(), labelColumns)))
+	w.printf(`<path d="M%s %sl-9 -4v8z" fill="currentColor"/></g>`+"\n", px(x(e.to)), px(y(e.to)))
+	return fmt.Sprintf(`<text class="label" x="%s" y="%s" text-anchor="middle" fill="currentColor" stroke-width="3" paint-order="stroke" font-size="11">%s</text>`+"\n",
+		px(labelX), px(labelY), svgText(label))
+}
+
+// label finds a place for the words of a line between two columns, where they meet
+// none that are there: on the middle of the line, further along it, or below it.
+func (d *drawing) label(text string, startX, startY, endX, endY float64) (x, y float64) {
+	half := float64(len([]rune(text))) * letterWidth / 2
+	var here area
+	for n, place := range [...]struct{ along, below float64 }{{0.5, -4}, {0.75, -4}, {0.25, -4}, {0.5, 12}, {0.9, -4}, {0.75, 12}, {0.25, 12}, {0.5, 25}, {0.5, -17}} {
+		t := place.along
+		atX := startX + (endX-startX)*(1.5*t*(1-t)+t*t*t)
+		atX = max(min(atX, endX-half-8), startX+half+4)
+		atY := startY + (endY-startY)*t*t*(3-2*t) + place.below
+		there := area{atX - half, atY - labelHeight + 3, atX + half, atY + 3}
+		free := !slices.ContainsFunc(d.words, there.meets)
+		if n == 0 || free {
+			x, y, here = atX, atY, there
+		}
+		if free {
+			break
+		}
+	}
+	d.words = append(d.words, here)
+	return x, y
 }
 
 // box draws a node.
 func (d *drawing) box(w *sink, i int, x, y float64) {
 	n := &d.nodes[i]
-	radius, stroke, weight, class := 4.0, 1.0, "400", "box"
+	radius, stroke, weight, class, columns := 4.0, 1.0, "400", "box", nameColumns
 	if n.entry {
 		radius, class = boxHeight/2, "box entry"
 	}
 	if n.goal {
-		stroke, weight, class = 2.5, "700", "box goal"
+		stroke, weight, class, columns = 2.5, "700", "box goal", boldColumns
 	}
 	w.printf(`<g><title>%s</title><rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="%s" fill="none" stroke="currentColor" stroke-width="%s"/>`,
 		svgText(n.Name), class, px(x), px(y), px(boxWidth), px(boxHeight), px(radius), px(stroke))
 	w.printf(`<text x="%s" y="%s" text-anchor="middle" fill="currentColor" opacity=".75" font-size="10.5">%s</text>`, px(x+boxWidth/2), px(y+17), svgText(n.Kind))
 	w.printf(`<text x="%s" y="%s" text-anchor="middle" fill="currentColor" font-weight="%s">%s</text></g>`+"\n",
-		px(x+boxWidth/2), px(y+33), weight, svgText(middle(withoutKind(clean(n.Name)), nameColumns)))
+		px(x+boxWidth/2), px(y+33), weight, svgText(middle(withoutKind(clean(n.Name)), columns)))
 }
 
 // px writes a length with one digit at most.

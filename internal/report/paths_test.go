@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -198,4 +200,33 @@ func manyHops(n int) [][]int {
 		out = append(out, []int{3 + i, 1 + i%2, 0})
 	}
 	return out
+}
+
+// TestDrawnLabels wants no two labels of lines that cross in one place.
+func TestDrawnLabels(t *testing.T) {
+	var paths []seawall.Path
+	for _, from := range []string{"a", "b"} {
+		for _, to := range []string{"c", "d"} {
+			x, y := seawall.PathNode{Name: from, Selector: from}, seawall.PathNode{Name: to, Selector: to}
+			paths = append(paths, seawall.Path{From: x, To: y, Steps: []seawall.PathStep{{Title: "use the token in the pod", From: x, To: y}}})
+		}
+	}
+	svg := writePaths(t, "svg", &seawall.Paths{Total: len(paths), Paths: paths}, report.Options{})
+	type place struct{ x, y float64 }
+	var places []place
+	for _, m := range regexp.MustCompile(`class="label" x="([0-9.]+)" y="([0-9.]+)"`).FindAllSubmatch(svg, -1) {
+		var p place
+		if _, err := fmt.Sscan(string(m[1])+" "+string(m[2]), &p.x, &p.y); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range places {
+			if math.Abs(p.x-other.x) < 100 && math.Abs(p.y-other.y) < 11 {
+				t.Errorf("labels at %v and %v overlap", p, other)
+			}
+		}
+		places = append(places, p)
+	}
+	if len(places) != 4 {
+		t.Errorf("%d labels, want 4", len(places))
+	}
 }
