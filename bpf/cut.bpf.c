@@ -106,7 +106,7 @@ static __noinline int report(struct endpoints *e, u32 rule, u32 action, u64 cook
 	struct tally sum;
 	struct flow f = {
 		.cgroup = cgroup, .pid = bpf_get_current_pid_tgid() >> 32, .protocol = e->protocol | (u32)e->type << 16,
-		.port = e->rport, .kind = rule, .peer = e->remote,
+		.port = e->rport, .kind = rule | action << 8, .peer = e->remote,
 	};
 	if (fold(&verdicts, &f, &sum, 0, 0)) {
 		count_folded(KIND_VERDICT);

@@ -15,8 +15,8 @@ RING(ring_dns);
 
 /* Of a packet's payload the beginning is kept; a record has room for it in one of
  * three sizes. */
-#define ROOM_SMALL 256
-#define ROOM_MIDDLE 768
+#define ROOM_SMALL 128
+#define ROOM_MIDDLE 640
 #define ROOM_LARGE 2304
 
 #define PACKET_IN 1

@@ -30,6 +30,8 @@ static __always_inline void set_ends(struct endpoints *e, const struct sock *sk)
 	e->type = sk->sk_type;
 	e->protocol = sk->sk_protocol;
 	e->lport = sk->__sk_common.skc_num;
+	if (!e->lport) /* given back before the socket is closed */
+		e->lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	e->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (sk->__sk_common.skc_family == AF_INET) {
 		mapped(&e->local, sk->__sk_common.skc_rcv_saddr);
@@ -110,6 +112,9 @@ int BPF_PROG(on_sock_state, struct sock *sk, int old, int new)
 		if (tp) {
 			sent = tp->bytes_sent - tp->bytes_retrans;
 			received = tp->bytes_received;
+			/* A FIN is counted as if it were a byte. */
+			if (received && (sk->__sk_common.skc_flags >> SOCK_DONE) & 1)
+				received--;
 		}
 		result = -sk->sk_err;
 		if (!result && old == TCP_SYN_SENT)
@@ -119,7 +124,7 @@ int BPF_PROG(on_sock_state, struct sock *sk, int old, int new)
 	set_ends(&e, sk);
 	struct tally sum;
 	struct flow f = {
-		.cgroup = cgroup, .pid = o ? o->h.pid : 0, .protocol = e.protocol, .peer = e.remote,
+		.cgroup = cgroup, .pid = o ? o->h.pid : 0, .protocol = e.protocol | (o ? o->role << 16 : 0), .peer = e.remote,
 		.port = kind == KIND_LISTEN || kind == KIND_ACCEPT || (o && o->role == OWNER_LISTENS) ? e.lport : e.rport,
 		.kind = kind | (u8)-result << 8,
 	};

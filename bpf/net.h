@@ -22,6 +22,8 @@
 
 #define ECANCELED 125
 
+#define SOCK_DONE 1 /* bit of skc_flags: the peer's FIN has come */
+
 #define bpf_ntohs(x) __builtin_bswap16(x)
 
 /* What programs of the network are called with. */
@@ -94,6 +96,7 @@ struct sock_common {
 	u16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
 struct sock_cgroup_data {
@@ -105,6 +108,9 @@ struct sock {
 	u16 sk_protocol;
 	u16 sk_type;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+struct inet_sock {
+	u16 inet_sport;
 };
 struct tcp_sock {
 	u64 bytes_sent, bytes_retrans, bytes_received;

@@ -199,7 +199,7 @@ func HostLinks(pid int) ([]int, error) {
 	}
 	defer ns.Close() //nolint:errcheck // nothing was written
 	var own, theirs unix.Stat_t
-	if err := errors.Join(unix.Stat("/proc/self/ns/net", &own), unix.Fstat(int(ns.Fd()), &theirs)); err != nil {
+	if err := errors.Join(unix.Stat("/proc/thread-self/ns/net", &own), unix.Fstat(int(ns.Fd()), &theirs)); err != nil {
 		return nil, err
 	}
 	if own.Ino == theirs.Ino {
