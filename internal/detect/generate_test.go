@@ -230,3 +230,8 @@ func (g *generator) stream(t *testing.T, r *check.Rule, n int) []*seawall.Event 
 	}
 	return out
 }
+
+// addrPort is a peer of one address with a port.
+func addrPort(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr("10.0.0.9"), uint16(port))
+}

@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"cmp"
 	"container/list"
+	"maps"
 	"slices"
 	"strings"
 
@@ -113,6 +115,7 @@ type entry struct {
 	slot
 	share   *share
 	place   *list.Element // in share.entries
+	number  uint64        // of entries, in the order in which they were made
 	expires uint64        // nanoseconds since boot
 	trail   trail
 	counter counter
@@ -132,12 +135,15 @@ type share struct {
 	entries *list.List
 }
 
+func (s *share) oldest() *entry { return s.entries.Front().Value.(*entry) }
+
 // memory is all that an engine remembers of events.
 type memory struct {
 	limits  Limits
 	slots   map[slot][]*entry
 	shares  map[string]*share
 	total   int
+	added   uint64
 	evicted uint64
 }
 
@@ -154,7 +160,7 @@ func (m *memory) add(s slot, ownerID string, now, expires uint64) *entry {
 	}
 	m.dropExpired(sh, now)
 	if sh.entries.Len() >= m.limits.ContainerEntries {
-		m.evict(sh.entries.Front().Value.(*entry), now)
+		m.evict(sh.oldest(), now)
 	}
 	if len(m.slots[s]) >= m.limits.ScopeEntries {
 		m.evict(crowded(m.slots[s]), now)
@@ -164,7 +170,8 @@ func (m *memory) add(s slot, ownerID string, now, expires uint64) *entry {
 	}
 	// What was pushed out may have been the share's last.
 	m.shares[ownerID] = sh
-	e := &entry{slot: s, share: sh, expires: expires}
+	m.added++
+	e := &entry{slot: s, share: sh, number: m.added, expires: expires}
 	e.place = sh.entries.PushBack(e)
 	m.slots[s] = append(m.slots[s], e)
 	m.total++
@@ -197,17 +204,26 @@ func crowded(entries []*entry) *entry {
 	return entries[slices.IndexFunc(entries, func(e *entry) bool { return e.share == most })]
 }
 
-// shrink makes room at the cost of the container that has most.
+// shrink makes room for a while, at the cost of the containers that have most: it
+// takes entries down to the level at which enough are gone, and of containers that
+// have equally many from those whose oldest entry is older.
 func (m *memory) shrink(now uint64) {
-	var most *share
-	for _, sh := range m.shares {
-		if most == nil || sh.entries.Len() > most.entries.Len() ||
-			(sh.entries.Len() == most.entries.Len() && strings.Compare(sh.owner, most.owner) < 0) {
-			most = sh
-		}
+	shares := slices.Collect(maps.Values(m.shares))
+	slices.SortFunc(shares, func(a, b *share) int {
+		return cmp.Or(cmp.Compare(b.entries.Len(), a.entries.Len()), cmp.Compare(a.oldest().number, b.oldest().number))
+	})
+	gone := m.limits.Entries/16 + 1
+	level, above := shares[0].entries.Len(), 0
+	for level > 0 && above < gone {
+		level--
+		i, _ := slices.BinarySearchFunc(shares, level, func(sh *share, level int) int { return cmp.Compare(level, sh.entries.Len()) })
+		above += i // each share before has one entry more than the level
 	}
-	for range most.entries.Len()/8 + 1 {
-		m.evict(most.entries.Front().Value.(*entry), now)
+	for _, sh := range shares {
+		for gone > 0 && sh.entries.Len() > level {
+			m.evict(sh.oldest(), now)
+			gone--
+		}
 	}
 }
 
