@@ -32,7 +32,7 @@ type gatekeeper struct {
 	links map[int]*watchedLink
 }
 
-// errNoGates is what the kernel's refusal of the programs comes to.
+// gatesOf says why there is no isolation, where the kernel refused its programs.
 func (p *Probe) gatesOf(hook string) error {
 	if p.hooks[hook] != nil {
 		return nil
@@ -187,7 +187,7 @@ func ignoreMissing(err error) error {
 }
 
 // pinName is the file of the link of a program on one interface.
-func (p *Probe) pinName(program string, ifindex int) string {
+func pinName(program string, ifindex int) string {
 	return fmt.Sprintf("%s-%d", program, ifindex)
 }
 

@@ -53,7 +53,7 @@ func (p *Probe) watchLink(ifindex int) error {
 		if name == "link_out" {
 			attach = ebpf.AttachTCXEgress
 		}
-		l, err := p.linkPinned(p.pinName(name, ifindex), prog, func() (link.Link, error) {
+		l, err := p.linkPinned(pinName(name, ifindex), prog, func() (link.Link, error) {
 			// Before those of a CNI, which may send a packet on without asking further.
 			return link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: prog, Attach: attach, Anchor: link.Head()})
 		})
@@ -92,7 +92,7 @@ func (p *Probe) dropLink(ifindex int, w *watchedLink) error {
 	}
 	if p.options.Pins != "" {
 		for _, name := range linkPrograms {
-			errs = append(errs, ignoreMissing(os.Remove(filepath.Join(p.options.Pins, p.pinName(name, ifindex)))))
+			errs = append(errs, ignoreMissing(os.Remove(filepath.Join(p.options.Pins, pinName(name, ifindex)))))
 		}
 	}
 	errs = append(errs, ignoreMissing(p.maps["link_cuts"].Delete(uint32(ifindex)))) //nolint:gosec // the kernel's indices are positive

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -302,7 +303,7 @@ func pod(t *testing.T, n int) (*container, int) {
 	c := run(t, filepath.Join(dir, "nested"), unix.CLONE_NEWNET)
 	c.cgroup = cgroupID(t, dir)
 	host, peer := fmt.Sprintf("swtest%d", n), fmt.Sprintf("swpeer%d", n)
-	pid := fmt.Sprint(c.cmd.Process.Pid)
+	pid := strconv.Itoa(c.cmd.Process.Pid)
 	ip(t, "link", "add", host, "type", "veth", "peer", "name", peer)
 	ip(t, "link", "set", peer, "netns", pid)
 	ip(t, "addr", "add", fmt.Sprintf("10.83.%d.1/24", n), "dev", host)
@@ -407,9 +408,15 @@ func TestCut(t *testing.T) {
 	arrived := arrivals(t, link)
 	outbound := [][]string{
 		{"ping"},
-		{"dial", "tcp", "10.83.1.1:80"}, {"dial", "tcp", "[fd83:1::1]:80"},
-		{"dial", "udp", "10.83.1.1:53"}, {"dial", "udp", "[fd83:1::1]:53"}, {"dial", "tcp", "10.83.1.1:53"},
-		{"dial", "tcp", "127.0.0.1:8080"}, {"send", "10.83.1.1:80"}, {"send", "[fd83:1::1]:80"}, {"socket"},
+		{"dial", "tcp", "10.83.1.1:80"},
+		{"dial", "tcp", "[fd83:1::1]:80"},
+		{"dial", "udp", "10.83.1.1:53"},
+		{"dial", "udp", "[fd83:1::1]:53"},
+		{"dial", "tcp", "10.83.1.1:53"},
+		{"dial", "tcp", "127.0.0.1:8080"},
+		{"send", "10.83.1.1:80"},
+		{"send", "[fd83:1::1]:80"},
+		{"socket"},
 	}
 	// cut says whether the attacker is: all that it tries must come out the same.
 	check := func(when string, cut bool) {
@@ -446,7 +453,7 @@ func TestCut(t *testing.T) {
 	pins := pinDir(t)
 	openCut(t, "") // skips where this cannot be
 	agent := run(t, "", 0)
-	if err := agent.do("agent", pins, fmt.Sprint(attacker.cgroup), fmt.Sprint(link)); err != nil {
+	if err := agent.do("agent", pins, strconv.FormatUint(attacker.cgroup, 10), strconv.Itoa(link)); err != nil {
 		t.Fatal(err)
 	}
 	check("cut", true)
@@ -643,8 +650,8 @@ func TestDeadLink(t *testing.T) {
 	}
 }
 
-// BenchmarkCut measures from the call to the write, and to what a stream gets
-// through afterwards.
+// BenchmarkCut measures a cut and its release: finding the cgroup and two writes,
+// then two more.
 func BenchmarkCut(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("loading eBPF programs takes root")

@@ -24,9 +24,10 @@ const (
 // packet that DNS over UDP began with.
 const maxAnswers = 64
 
+// sizeOf is the size of a record without what follows it.
 func sizeOf[T any]() uint32 {
 	var t T
-	return uint32(unsafe.Sizeof(t))
+	return uint32(unsafe.Sizeof(t)) //nolint:gosec // records take a few KiB
 }
 
 // decodePacket returns the head of a record with a packet, and what was copied of
@@ -139,7 +140,7 @@ func responseCode(c dnsmessage.RCode) string {
 	return strings.TrimPrefix(c.String(), "RCode")
 }
 
-// decodeBeginning reads send: of a datagram, or what a client of TCP said first.
+// decodeSend reads send: of a datagram, or what a client of TCP said first.
 func decodeSend(h *header, raw []byte, ev *seawall.Event) error {
 	if h.Size == sizeOf[netSocketEvent]() {
 		return decodeSocket(h, raw, ev)

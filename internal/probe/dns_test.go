@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -346,13 +347,13 @@ func TestPayload(t *testing.T) {
 		all := mine(t, p, func(ev *seawall.Event) bool {
 			return ev.Kind == seawall.EventClose && ev.Socket.Remote.String() == l.Addr().String()
 		})
-		got := ""
+		var words []string
 		for _, ev := range all {
 			if ev.Kind == seawall.EventSend && ev.Socket.Remote.String() == l.Addr().String() {
-				got += ev.Socket.Payload
+				words = append(words, ev.Socket.Payload)
 			}
 		}
-		if got != test.want {
+		if got := strings.Join(words, " "); got != test.want {
 			t.Errorf("%q: %q, want %q", test.sends, got, test.want)
 		}
 	}

@@ -34,14 +34,18 @@ type hook struct {
 // hooks returns what the sensor is made of.
 func hooks() []hook {
 	return []hook{
-		{name: "process", sees: "programs that are run, processes that fork and end", load: loadProcess, rings: []Ring{RingExec, RingLife},
-			rodata: map[string]any{"overlay_lower": overlayLower()}},
+		{
+			name: "process", sees: "programs that are run, processes that fork and end", load: loadProcess, rings: []Ring{RingExec, RingLife},
+			rodata: map[string]any{"overlay_lower": overlayLower()},
+		},
 		{name: "cgroup", sees: "containers that start and end", load: loadCgroup, rings: []Ring{RingNode}},
 		{name: "net", sees: "connections, listeners, and what is sent to whom", load: loadNet, rings: []Ring{RingNet}},
 		{name: "net-unix", sees: "connections to unix sockets (Linux 6.7)", load: loadNetUnix, rings: []Ring{RingNet}},
 		{name: "dns", sees: "names that are asked for, TLS server names, what a connection begins with", load: loadDns, rings: []Ring{RingNet, RingDNS}},
-		{name: "cut", sees: "isolation of containers, and rules on whom they may reach", load: loadCut, rings: []Ring{RingNet},
-			pinned: []string{"gates", "gate_levels", "gate_drops", "peers"}},
+		{
+			name: "cut", sees: "isolation of containers, and rules on whom they may reach", load: loadCut, rings: []Ring{RingNet},
+			pinned: []string{"gates", "gate_levels", "gate_drops", "peers"},
+		},
 		{name: "cut-unix", sees: "isolation from unix sockets (Linux 6.7)", load: loadCutUnix, pinned: []string{"gates", "gate_levels"}},
 		{name: "cut-link", sees: "isolation from packets that are sent past the sockets (Linux 6.6)", load: loadCutLink, pinned: []string{"link_cuts"}},
 	}
@@ -94,7 +98,7 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 	a := &attached{hook: h, coll: coll}
 	defer func() {
 		if err != nil {
-			a.close()
+			err = errors.Join(err, a.close())
 		}
 	}()
 	for _, name := range sortedKeys(coll.Programs) {
