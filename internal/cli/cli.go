@@ -102,7 +102,7 @@ func newRoot(env *Env) *cobra.Command {
 	}
 	root.SetVersionTemplate("seawall {{.Version}}\n")
 	root.AddCommand(
-		newScan(env), newPaths(env), newFix(env), newImage(env), newRBAC(env), newNet(env), newNamespaces(env), newDB(env), newSnapshot(env), newExplain(env), newCheck(env), newFrameworks(env),
+		newScan(env), newPaths(env), newFix(env), newImage(env), newRBAC(env), newNet(env), newNamespaces(env), newEvents(env), newAlerts(env), newReplay(env), newIsolate(env), newRelease(env), newEvidence(env), newDB(env), newSnapshot(env), newExplain(env), newCheck(env), newFrameworks(env),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
