@@ -3,6 +3,7 @@ package scan
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/attack"
@@ -14,19 +15,25 @@ import (
 // tells all.
 const reportedPaths = 10
 
-// graph begins to build the graph of attacks, beside what else is done, and returns
-// what waits for it. Where images were scanned it is built only then, since it holds
-// their flaws. It is nil where nothing runs and nothing is granted.
-func (r *Result) graph(snaps []*cluster.Snapshot) func(runs []run) *attack.Graph {
+// graph begins to build the graph of attacks, beside what else is done. Where images
+// were scanned it is built only when it is asked for, since it holds their flaws. It
+// is nil where nothing runs and nothing is granted. wait returns when nothing is
+// being built.
+func (r *Result) graph(snaps []*cluster.Snapshot) (graph func(runs []run) *attack.Graph, wait func()) {
+	wait = func() {}
 	if !slices.ContainsFunc(snaps, attackable) {
-		return func([]run) *attack.Graph { return nil }
+		return func([]run) *attack.Graph { return nil }, wait
 	}
 	if len(r.Coverage.Images) > 0 {
-		return func(runs []run) *attack.Graph { return attack.Build(snaps, attack.Options{Flaws: r.flaws(runs)}) }
+		return func(runs []run) *attack.Graph { return attack.Build(snaps, attack.Options{Flaws: r.flaws(runs)}) }, wait
 	}
-	built := make(chan *attack.Graph, 1)
-	go func() { built <- attack.Build(snaps, attack.Options{}) }()
-	return func([]run) *attack.Graph { return <-built }
+	var building sync.WaitGroup
+	var built *attack.Graph
+	building.Go(func() { built = attack.Build(snaps, attack.Options{}) })
+	return func([]run) *attack.Graph {
+		building.Wait()
+		return built
+	}, building.Wait
 }
 
 // paths marks the findings and images that lie on attack paths.

@@ -126,7 +126,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	var graph func([]run) *attack.Graph
 	if o.Paths {
-		graph = result.graph(snaps)
+		var wait func()
+		graph, wait = result.graph(snaps)
+		defer wait() // also where judging fails
 	}
 	for _, snap := range snaps {
 		if err := judgeSnapshot(ctx, &o, rules, snap, result); err != nil {

@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -236,5 +237,24 @@ func TestOwnedObjectsAreReportedOnce(t *testing.T) {
 	want := map[string]int{"apps/v1/Deployment": 1, "apps/v1/ReplicaSet": 1, "v1/Pod": 1}
 	if diff := cmp.Diff(want, r.Coverage.Evaluated); diff != "" {
 		t.Error("evaluated (-want +got)", diff)
+	}
+}
+
+// TestNothingRunsOn: a scan that fails while it judges leaves nothing at work.
+func TestNothingRunsOn(t *testing.T) {
+	var b strings.Builder
+	for i := range 2000 {
+		b.WriteString(strings.ReplaceAll(shop, "name: web\n", fmt.Sprintf("name: web%d\n", i)) + "---\n")
+	}
+	o := options(t, map[string]string{"shop.yaml": b.String(), "account.yaml": account})
+	o.Paths = true
+	o.Params = map[string]map[string]any{o.Rules[0].ID: {"no such parameter": true}}
+	if _, err := scan.Run(t.Context(), o); err == nil {
+		t.Fatal("judging did not fail")
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if bytes.Contains(stacks, []byte("internal/attack.")) {
+		t.Errorf("the graph is still being built:\n%s", stacks)
 	}
 }
