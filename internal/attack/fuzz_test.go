@@ -12,8 +12,9 @@ import (
 	"seawall.io/seawall/internal/document"
 )
 
-// FuzzBuild makes graphs of whatever is an object at all: none may bring it down,
-// and the same objects give the same graph.
+// FuzzBuild makes graphs of whatever is an object at all, as two clusters that may
+// lead to one another: none may bring it down, and the same objects give the same
+// graph.
 func FuzzBuild(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.txtar")
 	for _, file := range files {
@@ -40,9 +41,9 @@ func FuzzBuild(f *testing.F) {
 		}
 		var graphs [2]*attack.Graph
 		for i := range graphs {
-			s := cluster.NewSnapshot(objects)
+			s, other := cluster.NewSnapshot(objects), cluster.NewSnapshot(objects)
 			s.Whole = whole
-			graphs[i] = attack.Build([]*cluster.Snapshot{s}, attack.Options{})
+			graphs[i] = attack.Build([]*cluster.Snapshot{s, other}, attack.Options{})
 		}
 		one, two := graphs[0], graphs[1]
 		if len(one.Vertices) != len(two.Vertices) || one.Edges() != two.Edges() || !reflect.DeepEqual(one.Unknown, two.Unknown) {

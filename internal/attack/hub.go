@@ -73,8 +73,9 @@ func (f *fleet) deliveries(b *builder) {
 // agent finds the account of an agent in the cluster of a name, and what speaks
 // against it being that.
 func (f *fleet) agent(b *builder, names, agents []string) (int32, Step) {
-	i := -1
+	i, called := -1, ""
 	for _, name := range names {
+		called = cmp.Or(called, name)
 		if i < 0 && name == "local" { // as Rancher calls its own
 			i = b.cluster
 		}
@@ -83,7 +84,7 @@ func (f *fleet) agent(b *builder, names, agents []string) (int32, Step) {
 		}
 	}
 	if i < 0 {
-		return f.outside("cluster " + names[slices.IndexFunc(names, func(s string) bool { return s != "" })]), Step{}
+		return f.outside("cluster " + called), Step{}
 	}
 	in := f.builders[i]
 	for _, name := range agents {

@@ -157,13 +157,34 @@ func (f *fleet) joinNetworks(b *builder, i int, j joint) {
 		}
 		f.weakThere(b, reaches, f.builders[i], j)
 	}
-	templates := b.snap.Templates()
-	for k := range templates {
-		t := &templates[k]
-		if (j.sources == nil || j.sources[t]) && b.leaves(t, j.to) {
+	for _, t := range b.templatesThat(func(t *cluster.PodTemplate) bool { return b.leaves(t, j.to) }) {
+		if j.sources == nil || j.sources[t] {
 			b.always(within, b.workloadVertex(t), reaches)
 		}
 	}
+}
+
+// templatesThat are the templates of which something holds that policies decide: it
+// is asked once for those that no policy tells apart.
+func (b *builder) templatesThat(holds func(*cluster.PodTemplate) bool) []*cluster.PodTemplate {
+	var out []*cluster.PodTemplate
+	known := map[int]bool{}
+	templates := b.snap.Templates()
+	for i := range templates {
+		t := &templates[i]
+		class, ok := b.net.Class(t)
+		yes, asked := known[class]
+		if !ok || !asked {
+			yes = holds(t)
+		}
+		if ok {
+			known[class] = yes
+		}
+		if yes {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // leaves says whether policies may let pods connect to any of some addresses; to
@@ -348,12 +369,10 @@ func (b *builder) reachRouter(ns string) map[*cluster.PodTemplate]bool {
 			continue
 		}
 		out = map[*cluster.PodTemplate]bool{}
-		templates := b.snap.Templates()
-		for i := range templates {
-			t := &templates[i]
-			if t != router && b.net.Ports(reach.Pod(t), reach.Pod(router)).Any() != reach.Denied {
-				out[t] = true
-			}
+		for _, t := range b.templatesThat(func(t *cluster.PodTemplate) bool {
+			return b.net.Ports(reach.Pod(t), reach.Pod(router)).Any() != reach.Denied
+		}) {
+			out[t] = true
 		}
 	}
 	return out

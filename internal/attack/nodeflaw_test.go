@@ -1,8 +1,13 @@
 package attack
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"seawall.io/seawall/internal/cluster"
+	"seawall.io/seawall/internal/document"
 )
 
 // TestNodeFlawTable reads each row of the table as strictly as nothing at run time
@@ -120,6 +125,75 @@ func TestFlawsOfPlatforms(t *testing.T) {
 		if got := has(c, ok, x.id); got != x.want {
 			t.Errorf("%s has %s: got %v", x.runtime, x.id, got)
 		}
+	}
+}
+
+// TestHardeningHelps makes pods at random and hardens them: what is stricter in one
+// field never gives a node that the pod did not have, nor a likelier way to it.
+func TestHardeningHelps(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	kernels := []string{"4.4.10", "4.19.100", "5.4.50", "5.7.19", "5.10.80", "5.15.20", "5.15.60", "6.1.20", "6.6.1-talos", "5.15.0-91-generic"}
+	likeliest := func(kernel, runtime, pod, container string) float64 {
+		text := fmt.Sprintf(`
+apiVersion: v1
+kind: Node
+metadata: {name: n}
+status: {nodeInfo: {kernelVersion: %q, containerRuntimeVersion: %q}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: s}
+spec: {nodeName: n, automountServiceAccountToken: false, %s containers: [{name: c, image: a, securityContext: {%s}}]}
+`, kernel, runtime, pod, container)
+		var objects []*cluster.Object
+		for _, doc := range document.Parse([]byte(text), document.Limits{}) {
+			o, ok := cluster.New(doc.Root)
+			if doc.Err != nil || !ok {
+				t.Fatal(text, doc.Err)
+			}
+			objects = append(objects, o)
+		}
+		s := cluster.NewSnapshot(objects)
+		s.Whole = true
+		g := Build([]*cluster.Snapshot{s}, Options{})
+		best := 0.0
+		for _, e := range g.edges {
+			if g.Vertices[e.from].Kind == Workload && g.Vertices[e.to].Kind == Node {
+				best = max(best, g.Steps[e.step].likelihood())
+			}
+		}
+		return best
+	}
+	found := 0
+	for range 400 {
+		kernel, runtime := kernels[r.IntN(len(kernels))], pick("containerd://1.3.4", "containerd://2.2.0", "cri-o://1.31.0", "docker://18.6.1")
+		pod := pick("", "hostNetwork: true,", "hostUsers: false,")
+		profile := pick("", "seccompProfile: {type: Unconfined},", "seccompProfile: {type: Localhost, localhostProfile: x},")
+		user := pick("", "runAsUser: 0,")
+		added := pick("", "NET_ADMIN", "NET_RAW", "NET_ADMIN, SYS_PTRACE")
+		container := profile + user + "capabilities: {add: [" + added + "]}"
+		before := likeliest(kernel, runtime, pod, container)
+		if before > 0 {
+			found++
+		}
+		for name, after := range map[string]float64{
+			"seccomp":      likeliest(kernel, runtime, pod, "seccompProfile: {type: RuntimeDefault},"+user+"capabilities: {add: ["+added+"]}"),
+			"capabilities": likeliest(kernel, runtime, pod, profile+user+"capabilities: {drop: [ALL]}"),
+			"user":         likeliest(kernel, runtime, pod, profile+"runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: {add: ["+added+"]}"),
+			"network":      likeliest(kernel, runtime, "", container),
+			"sandbox":      likeliest(kernel, runtime, pod+"runtimeClassName: gvisor,", container),
+		} {
+			if after > before && (name != "network" || pod != "hostUsers: false,") {
+				t.Errorf("%s on %s %s with %s %s: %g, was %g", name, kernel, runtime, pod, container, after, before)
+			}
+			if name == "sandbox" && after > 0 {
+				t.Errorf("a kernel of its own on %s %s with %s %s: %g", kernel, runtime, pod, container, after)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d of the pods reach their node", found)
 	}
 }
 
