@@ -404,7 +404,7 @@ exceptions:
 	judge := func(count uint64, namespace, workload, exe string) string {
 		ev := event(seawall.EventFork, "c", 1, 1)
 		ev.Count, ev.Process.Exe = count, exe
-		ev.Pod = &seawall.Pod{Namespace: namespace, Name: "p" + fmt.Sprint(count), Workload: seawall.Workload{Kind: "DaemonSet", Name: workload}}
+		ev.Pod = &seawall.Pod{Namespace: namespace, Name: "p", Workload: seawall.Workload{Kind: "DaemonSet", Name: workload}}
 		var out []string
 		for _, a := range e.Observe(ev) {
 			out = append(out, fmt.Sprintf("%s %s %s", a.Check, a.Severity, a.Message))

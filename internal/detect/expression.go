@@ -2,7 +2,7 @@ package detect
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -108,7 +108,7 @@ func (x *expression) text(f *frame) (string, error) {
 		return s, nil
 	}
 	if v.kind == kindInt {
-		return fmt.Sprint(v.i), nil
+		return strconv.FormatInt(v.i, 10), nil
 	}
 	out, err := x.interpret(f)
 	if err != nil {

@@ -117,9 +117,11 @@ func (g *generator) set(v reflect.Value, depth int) {
 			v.Set(reflect.ValueOf(map[string]string{g.word(): g.word()}))
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			g.set(v.Field(i), depth)
+		for _, part := range v.Fields() {
+			g.set(part, depth)
 		}
+	default:
+		panic("no way to make a " + v.Type().String())
 	}
 }
 

@@ -38,7 +38,8 @@ type Incidents struct {
 	open map[string]*incident // by ID
 	keys map[string]*incident // by what alerts have in common
 	now  uint64               // nanoseconds since boot
-	// Evicted counts those that were closed before their time.
+	due  uint64               // until then no incident is over
+	// evicted counts those that were closed before their time.
 	evicted uint64
 }
 
@@ -104,12 +105,20 @@ func (in *Incidents) find(keys []string) []*incident {
 // incidents that are over.
 func (in *Incidents) Advance(boot uint64) []*seawall.Incident {
 	in.now = max(in.now, boot)
+	if in.now <= in.due {
+		return nil
+	}
 	var out []*seawall.Incident
+	earliest := in.now
 	for _, id := range slices.Sorted(maps.Keys(in.open)) {
-		if i := in.open[id]; past(i.last, in.now, incidentIdle) {
+		i := in.open[id]
+		if past(i.last, in.now, incidentIdle) {
 			out = append(out, in.close(i))
+		} else {
+			earliest = min(earliest, i.last)
 		}
 	}
+	in.due = later(earliest, incidentIdle)
 	return out
 }
 
@@ -129,13 +138,9 @@ func (in *Incidents) Note(id string, entry seawall.TimelineEntry) *seawall.Incid
 func (in *Incidents) Evicted() uint64 { return in.evicted }
 
 func (in *Incidents) idlest() *incident {
-	var out *incident
-	for _, id := range slices.Sorted(maps.Keys(in.open)) {
-		if i := in.open[id]; out == nil || i.last < out.last {
-			out = i
-		}
-	}
-	return out
+	return slices.MinFunc(slices.Collect(maps.Values(in.open)), func(a, b *incident) int {
+		return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func (in *Incidents) close(i *incident) *seawall.Incident {
@@ -315,7 +320,7 @@ func describe(ev *seawall.Event) string {
 		parts = append(parts, programName(ev.Process)+":")
 	}
 	parts = append(parts, ev.Kind.String())
-	for _, s := range strings.Split(causeOf(ev), "\x00") {
+	for s := range strings.SplitSeq(causeOf(ev), "\x00") {
 		if s != "" {
 			parts = append(parts, s)
 		}

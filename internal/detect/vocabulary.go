@@ -59,7 +59,7 @@ func text[T any](name string, get func(*T) string) field {
 
 func number[T any, N ~int | ~int64 | ~uint32 | ~uint64](name string, get func(*T) N) field {
 	return property(name, cel.IntType, value{kind: kindInt}, func(_ *frame, p *T) value {
-		return value{kind: kindInt, i: int64(get(p))} //nolint:gosec // what is above fits no kernel's number but bits
+		return value{kind: kindInt, i: int64(get(p))}
 	})
 }
 
