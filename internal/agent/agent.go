@@ -22,11 +22,13 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/cri"
 	"seawall.io/seawall/internal/detect"
 	"seawall.io/seawall/internal/evidence"
 	"seawall.io/seawall/internal/kubeapi"
 	"seawall.io/seawall/internal/probe"
 	"seawall.io/seawall/internal/process"
+	"seawall.io/seawall/internal/procfs"
 	"seawall.io/seawall/internal/profile"
 	"seawall.io/seawall/internal/respond"
 	"seawall.io/seawall/internal/spool"
@@ -37,26 +39,28 @@ type Sensor interface {
 	Poll(f func(*seawall.Event)) error
 	Coverage() probe.Coverage
 	Ledger() (probe.Ledger, error)
-	// Processes lists the processes there are.
-	Processes() ([]*seawall.Process, error)
 	Watch(cgroup uint64, off []seawall.EventKind, flags probe.Interest) error
 	Unwatch(cgroup uint64) error
 }
 
-// Options of an Agent. Sensor, Rules, Identities and State must be set.
+// Options of an Agent. Sensor, Rules, Runtime and State must be set.
 type Options struct {
-	Node       string
-	Version    string // of Seawall
-	Sensor     Sensor
-	Rules      []*check.Rule
-	Detect     detect.Options
-	Profile    profile.Options
-	Identities Identities
+	Node    string
+	Version string // of Seawall
+	Sensor  Sensor
+	Rules   []*check.Rule
+	Detect  detect.Options
+	Profile profile.Options
+	// Runtime describes containers; Cgroups and Proc are the node's own.
+	Runtime cri.Describer
+	Cgroups *procfs.Cgroups
+	Proc    *procfs.FS
+	// Links finds the node's ends of the network of a container, by its process.
+	Links func(pid int) ([]int, error)
 	// Cluster is nil where there is no API server to ask.
 	Cluster *kubeapi.Client
-	// Kernel, Freezer and Evidence carry out responses; without Kernel none is.
+	// Kernel and Evidence carry out responses; without Kernel, or Cgroups, none is.
 	Kernel   respond.Kernel
-	Freezer  respond.Freezer
 	Evidence *evidence.Store
 	Budget   respond.Budget
 	// Mode is that of namespaces that say nothing themselves; Observe by default.
@@ -106,7 +110,9 @@ type Agent struct {
 	hub       hub
 	writer    *writer
 	recent    recent
-	waiting   waiting
+	resolver  *cri.Resolver
+	backlog   *cri.Backlog
+	pods      pods
 	modes     modes
 	responses chan response
 	began     time.Time
@@ -149,14 +155,19 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		o: o, log: o.Log, engine: engine, spool: sp, profiles: profile.NewBook(o.Profile), began: time.Now(),
-		processes: process.New(process.Options{Container: o.Identities.ContainerCgroup}),
 		responses: make(chan response, 64), problems: map[string]string{}, isolating: map[string]bool{},
 	}
 	for _, r := range o.Rules {
 		a.isolating[r.ID] = r.Respond == "isolate"
 	}
-	a.waiting.again = a.identify
+	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, func(c cri.Change) { a.pods.changed(c) })
+	a.modes.told = a.resolver.PodChanged
+	a.backlog = cri.NewBacklog(a.resolver)
+	a.processes = process.New(process.Options{Container: a.resolver.Container})
 	a.writer = newWriter(a)
+	if o.Evidence != nil {
+		o.Evidence.Events(a.recent.of)
+	}
 	a.modes.fallback = o.Mode
 	if st := sp.Stats(); st.Damaged != "" {
 		a.problem("spool", "the spool was damaged; it is kept as "+st.Damaged)
@@ -164,10 +175,12 @@ func New(o Options) (*Agent, error) {
 	if err := a.loadProfiles(); err != nil {
 		a.problem("profiles", err.Error())
 	}
-	if o.Kernel != nil && o.Freezer != nil {
+	if o.Kernel != nil && o.Cgroups != nil {
 		ro := respond.Options{
-			Node: o.Node, Kernel: o.Kernel, Freezer: o.Freezer, Budget: o.Budget, State: filepath.Join(o.State, "contained"),
-			Record: func(act *seawall.Act) { a.writer.put("act", act.ID+"."+fmt.Sprint(len(act.Steps))+string(act.State), act.Time, act) },
+			Node: o.Node, Kernel: o.Kernel, Freezer: freezer{o.Cgroups}, Budget: o.Budget, State: filepath.Join(o.State, "contained"),
+			Record: func(act *seawall.Act) {
+				a.writer.put("act", act.ID+"."+fmt.Sprint(len(act.Steps))+string(act.State), act.Time, act)
+			},
 		}
 		if o.Cluster != nil {
 			ro.Cluster = o.Cluster
@@ -199,15 +212,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	side.Go(func() { a.keepProfiles(ctx) })
 
-	// Events are on already: what starts while the list is read is in both, which the
-	// table knows.
-	if list, err := a.o.Sensor.Processes(); err != nil {
-		a.problem("processes", "those that ran before the agent are not known: "+err.Error())
-	} else {
-		for _, p := range list {
-			a.processes.Add(p)
-		}
-	}
+	// Events are on already: what starts while the lists are read is in both, which the
+	// resolver and the table know.
+	a.findGroups()
+	a.findProcesses()
 	tick := time.NewTicker(a.o.Poll)
 	defer tick.Stop()
 	last := time.Now()
@@ -235,7 +243,7 @@ func (a *Agent) poll() {
 			a.log.Error("reading events", "error", err)
 		}
 	}
-	a.waiting.due(time.Now(), a.judge)
+	a.backlog.Due(time.Now(), a.judge)
 	now := bootNow()
 	a.deliver(a.engine.Advance(now))
 	a.keepIncidents(a.incidents.Advance(now))
@@ -243,6 +251,22 @@ func (a *Agent) poll() {
 		a.statusMu.Lock()
 		a.engineSt, a.tableSt = a.engine.Stats(), a.processes.Stats()
 		a.statusMu.Unlock()
+	}
+}
+
+// findProcesses tells of the processes that there are.
+func (a *Agent) findProcesses() {
+	if a.o.Proc == nil {
+		return
+	}
+	list, err := a.o.Proc.List(a.o.Cgroups)
+	if err != nil {
+		a.problem("processes", "those that ran before the agent are not known: "+err.Error())
+		return
+	}
+	a.processes.Sync(list.At, list.Processes)
+	if n := len(list.Skipped); n > 0 {
+		a.problem("processes", fmt.Sprintf("of those that ran before the agent %d things could not be read, the first: %s", n, list.Skipped[0]))
 	}
 }
 
@@ -262,6 +286,7 @@ func (a *Agent) problem(part, text string) {
 
 // Close writes what is left and closes the spool.
 func (a *Agent) Close() error {
+	a.resolver.Close()
 	err := a.writer.flush()
 	return errors.Join(err, a.saveProfiles(), a.spool.Close())
 }

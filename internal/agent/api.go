@@ -91,7 +91,9 @@ func (a *Agent) Serve(ctx context.Context, path string) error {
 	}
 	srv := &http.Server{
 		Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, peerKey{}, peerUID(c)) },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, peerUID(c))
+		},
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // followers are not waited for
@@ -307,12 +309,11 @@ func (a *Agent) readAct(w http.ResponseWriter, r *http.Request) (respond.Target,
 		fail(w, http.StatusNotImplemented, errors.New("this agent cannot contain: see problems in its status"))
 		return respond.Target{}, respond.Request{}, false
 	}
-	t, ok := a.o.Identities.Target(q.Namespace, q.Pod)
+	t, ok := a.target(q.Namespace, q.Pod)
 	if !ok {
 		fail(w, http.StatusNotFound, fmt.Errorf("no pod %s/%s runs on node %s", q.Namespace, q.Pod, a.o.Node))
 		return respond.Target{}, respond.Request{}, false
 	}
-	t.Pod = a.modes.mark(t.Pod)
 	return t, respond.Request{By: q.By, Reason: q.Reason, Keep: q.Keep}, true
 }
 

@@ -11,36 +11,21 @@ import (
 // LabelMode is the label by which a namespace chooses its mode.
 const LabelMode = "seawall.io/runtime"
 
-// modes knows the mode of each namespace, and what the API server says of pods.
+// modes knows the mode of each namespace, and what the API server says of pods. It
+// is what the resolver asks.
 type modes struct {
 	mu         sync.RWMutex
 	fallback   Mode
 	namespaces map[string]Mode
-	pods       map[string]*seawall.Pod // by UID
-	marked     map[string]*seawall.Pod // as events have them, by UID
+	pods       map[string]*seawall.Pod // by UID, with their mode
+	told       func(uid string)
 }
 
-// mark returns a pod with what the API server says of it, and its namespace's mode.
-// The same pod is returned for as long as nothing about it changes.
-func (m *modes) mark(p *seawall.Pod) *seawall.Pod {
+// Pod implements cri.PodSource.
+func (m *modes) Pod(uid string) *seawall.Pod {
 	m.mu.RLock()
-	marked := m.marked[p.UID]
-	m.mu.RUnlock()
-	if marked != nil {
-		return marked
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := *p
-	if known := m.pods[p.UID]; known != nil && known.Name == p.Name {
-		c = *known
-	}
-	c.Mode = string(m.mode(c.Namespace))
-	if m.marked == nil || len(m.marked) > 4096 {
-		m.marked = map[string]*seawall.Pod{}
-	}
-	m.marked[p.UID] = &c
-	return &c
+	defer m.mu.RUnlock()
+	return m.pods[uid]
 }
 
 func (m *modes) mode(namespace string) Mode {
@@ -50,29 +35,50 @@ func (m *modes) mode(namespace string) Mode {
 	return m.fallback
 }
 
+// of returns the mode of a namespace.
+func (m *modes) of(namespace string) Mode {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mode(namespace)
+}
+
 // pod notes what the API server says of a pod; nil that it is gone.
 func (m *modes) pod(uid string, p *seawall.Pod) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.pods == nil {
 		m.pods = map[string]*seawall.Pod{}
 	}
-	delete(m.marked, uid)
 	if p == nil {
 		delete(m.pods, uid)
-		return
+	} else {
+		p.Mode = string(m.mode(p.Namespace))
+		m.pods[uid] = p
 	}
-	m.pods[uid] = p
+	m.mu.Unlock()
+	if p != nil {
+		m.told(uid)
+	}
 }
 
 func (m *modes) setNamespaces(change func(map[string]Mode)) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.namespaces == nil {
 		m.namespaces = map[string]Mode{}
 	}
 	change(m.namespaces)
-	m.marked = nil
+	var changed []string
+	for uid, p := range m.pods {
+		if mode := string(m.mode(p.Namespace)); mode != p.Mode {
+			c := *p // events have the old one
+			c.Mode = mode
+			m.pods[uid] = &c
+			changed = append(changed, uid)
+		}
+	}
+	m.mu.Unlock()
+	for _, uid := range changed {
+		m.told(uid)
+	}
 }
 
 func (a *Agent) followPods(ctx context.Context) {

@@ -7,109 +7,41 @@ import (
 	"golang.org/x/sys/unix"
 
 	"seawall.io/seawall"
-	"seawall.io/seawall/internal/respond"
 )
-
-// Who is whose a cgroup is.
-type Who struct {
-	Container *seawall.Container
-	Pod       *seawall.Pod
-	Identity  seawall.Identity
-}
-
-// Identities tells whose cgroups are. Its methods never wait.
-type Identities interface {
-	// Made and Removed hear of cgroups as they come and go.
-	Made(id uint64, path string)
-	Removed(id uint64)
-	// Lookup says whose a cgroup is; Pending while the runtime is being asked.
-	Lookup(id uint64) Who
-	// ContainerCgroup returns the cgroup of the container that a cgroup is or lies in.
-	ContainerCgroup(id uint64) (uint64, bool)
-	// Target finds a pod of this node to act on.
-	Target(namespace, name string) (respond.Target, bool)
-}
 
 // take is the first half of the way of an event: who did it.
 func (a *Agent) take(ev *seawall.Event) {
 	a.events.Add(1)
 	ev.Node = a.o.Node
-	if ev.Kind == seawall.EventContainer && ev.Cgroup != nil {
+	if ev.Cgroup != nil {
+		a.pods.group(*ev.Cgroup)
 		if ev.Cgroup.Removed {
-			a.o.Identities.Removed(ev.Cgroup.ID)
+			a.resolver.Remove(*ev.Cgroup)
 		} else {
-			a.o.Identities.Made(ev.Cgroup.ID, ev.Cgroup.Path)
+			a.resolver.Add(*ev.Cgroup)
 		}
 	}
 	if ev.Process != nil {
 		a.processes.Observe(ev)
 	}
-	if !a.identify(ev) {
-		a.waiting.add(ev)
+	now := time.Now()
+	if a.backlog.Offer(ev, now, a.judge) {
 		return
+	}
+	// Nobody told of the group: the hierarchy was mounted late, or its news were lost.
+	if ev.Process != nil && a.o.Cgroups != nil {
+		if g, err := a.o.Cgroups.Of(ev.Process.PID); err == nil && g.ID == ev.Process.Cgroup {
+			a.pods.group(g)
+			a.resolver.Add(g)
+			if a.backlog.Offer(ev, now, a.judge) {
+				return
+			}
+		}
+	}
+	if ev.Identity == "" {
+		ev.Identity = seawall.Unidentified
 	}
 	a.judge(ev)
-}
-
-// identify puts the container and pod into an event, and says whether that is all
-// that will be known.
-func (a *Agent) identify(ev *seawall.Event) bool {
-	cgroup := uint64(0)
-	switch {
-	case ev.Process != nil && ev.Process.Cgroup != 0:
-		cgroup = ev.Process.Cgroup
-	case ev.Cgroup != nil:
-		cgroup = ev.Cgroup.ID
-	default:
-		ev.Identity = seawall.OnHost
-		return true
-	}
-	who := a.o.Identities.Lookup(cgroup)
-	ev.Container, ev.Identity = who.Container, who.Identity
-	if who.Pod != nil {
-		ev.Pod = a.modes.mark(who.Pod)
-	}
-	return who.Identity != seawall.Pending
-}
-
-// waitFor is how long an event waits for the name of its container.
-const waitFor = 250 * time.Millisecond
-
-// waiting holds events whose container the runtime has not described yet. Events of
-// other containers pass them; those of one container keep their order.
-type waiting struct {
-	queue []waitingEvent
-	again func(*seawall.Event) bool
-}
-
-type waitingEvent struct {
-	ev    *seawall.Event
-	until time.Time
-}
-
-// maxWaiting bounds the queue: what does not fit goes on at once, as pending.
-const maxWaiting = 16384
-
-func (w *waiting) add(ev *seawall.Event) {
-	w.queue = append(w.queue, waitingEvent{ev, time.Now().Add(waitFor)})
-}
-
-// due sends on what has waited long enough, or no longer needs to.
-func (w *waiting) due(now time.Time, judge func(*seawall.Event)) {
-	if len(w.queue) == 0 {
-		return
-	}
-	keep := w.queue[:0]
-	excess := max(len(w.queue)-maxWaiting, 0)
-	for i, q := range w.queue {
-		if w.again(q.ev) || now.After(q.until) || i < excess {
-			judge(q.ev)
-			continue
-		}
-		keep = append(keep, q)
-	}
-	clear(w.queue[len(keep):])
-	w.queue = keep
 }
 
 // judge is the second half of the way of an event: what it means.

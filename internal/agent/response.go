@@ -22,7 +22,7 @@ func (a *Agent) answer(alert *seawall.Alert) {
 	if a.responder == nil || ev == nil || ev.Pod == nil || Mode(ev.Pod.Mode) != ContainPods || !a.isolating[alert.Check] {
 		return
 	}
-	t, ok := a.o.Identities.Target(ev.Pod.Namespace, ev.Pod.Name)
+	t, ok := a.target(ev.Pod.Namespace, ev.Pod.Name)
 	if !ok || t.UID != ev.Pod.UID {
 		a.problem("respond", fmt.Sprintf("pod %s/%s was to be contained for %s, and is not on this node any more", ev.Pod.Namespace, ev.Pod.Name, alert.Check))
 		return

@@ -94,4 +94,6 @@ func (w *writer) dropped() uint64 {
 }
 
 // incidentEntry tells the states of one incident apart.
-func incidentEntry(i *seawall.Incident) string { return fmt.Sprintf("%s.%d.%t", i.ID, i.Alerts, i.Closed) }
+func incidentEntry(i *seawall.Incident) string {
+	return fmt.Sprintf("%s.%d.%t", i.ID, i.Alerts, i.Closed)
+}

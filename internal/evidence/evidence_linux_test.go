@@ -137,9 +137,10 @@ func TestCollect(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "0.log"), []byte("GET /\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := store(t, Options{Logs: logs, Events: func(string) []*seawall.Event {
+	s := store(t, Options{Logs: logs})
+	s.Events(func(string) []*seawall.Event {
 		return []*seawall.Event{{Kind: seawall.EventExec, Process: &seawall.Process{Exe: "/sh", Args: []string{"sh", "--password", "hunter2hunter2"}}}}
-	}})
+	})
 	time.Sleep(100 * time.Millisecond) // let the shell start its children
 	name, err := s.Collect(t.Context(), target, act)
 	if err != nil {

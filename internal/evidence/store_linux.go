@@ -44,8 +44,6 @@ type Options struct {
 	// MaxStore is how many bytes of bundles are kept, 2 GiB by default: the oldest go
 	// first.
 	MaxStore int64
-	// Events returns the last events of a pod.
-	Events func(uid string) []*seawall.Event
 }
 
 // Store keeps bundles in a folder of the node.
@@ -53,6 +51,8 @@ type Store struct {
 	o   Options
 	key ed25519.PrivateKey
 	mu  sync.Mutex
+
+	events func(uid string) []*seawall.Event
 }
 
 // NewStore opens a store. The node's key is made with the first.
@@ -116,6 +116,9 @@ func nodeKey(file string) (ed25519.PrivateKey, error) {
 	return ed, nil
 }
 
+// Events names the source of a pod's last events, before the first bundle.
+func (s *Store) Events(of func(uid string) []*seawall.Event) { s.events = of }
+
 // PublicKey is what bundles are verified with.
 func (s *Store) PublicKey() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
 
@@ -157,7 +160,7 @@ func (s *Store) write(ctx context.Context, out io.Writer, t respond.Target, act 
 	b := &bundle{Store: s, ctx: ctx, tar: tar.NewWriter(z), left: s.o.MaxBundle, manifest: Manifest{Version: 1, Act: *act, Began: time.Now().UTC()}}
 	// What vanishes first comes first: the processes are frozen, but a kubelet whose
 	// probes fail ends them.
-	for _, step := range []func(respond.Target) error{b.processes, b.events, b.writable, b.logs} {
+	for _, step := range []func(respond.Target) error{b.processes, b.lastEvents, b.writable, b.logs} {
 		if err := step(t); err != nil {
 			return err
 		}
@@ -249,15 +252,15 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// events writes the pod's last events, one a line.
-func (b *bundle) events(t respond.Target) error {
-	if b.o.Events == nil {
+// lastEvents writes the pod's last events, one a line.
+func (b *bundle) lastEvents(t respond.Target) error {
+	if b.events == nil {
 		return nil
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	for _, ev := range b.o.Events(t.UID) {
+	for _, ev := range b.events(t.UID) {
 		c := *ev
 		c.Process = maskProcess(ev.Process, 16)
 		if err := enc.Encode(&c); err != nil {

@@ -40,25 +40,25 @@ type Target struct {
 	Cgroup     uint64
 	Dir        string
 	Containers []*seawall.Container
-	// Link is the index of the node's end of the pod's network, 0 where it has none
-	// of its own.
-	Link int
+	// Links are the indexes of the node's ends of the pod's network; none where it has
+	// no network of its own.
+	Links []int
 }
 
 // Kernel is what cuts, which package probe does.
 type Kernel interface {
 	// Cut stops all traffic of a cgroup and of those below it.
 	Cut(cgroup uint64) error
-	Uncut(cgroup uint64) error
+	Release(cgroup uint64) error
 	// CutLink stops all frames of a network interface.
 	CutLink(index int) error
-	UncutLink(index int) error
+	ReleaseLink(index int) error
 }
 
 // Freezer stops and continues processes, which package procfs does.
 type Freezer interface {
-	Freeze(dir string) error
-	Thaw(dir string) error
+	Freeze(t Target) error
+	Thaw(t Target) error
 }
 
 // Evidence keeps what a frozen pod shows.
@@ -106,7 +106,7 @@ type contained struct {
 	Act        *seawall.Act         `json:"act"`
 	Cgroup     uint64               `json:"cgroup"`
 	Dir        string               `json:"dir"`
-	Link       int                  `json:"link,omitempty"`
+	Links      []int                `json:"links,omitempty"`
 	Containers []*seawall.Container `json:"containers,omitempty"`
 	// Labels are those that the pod had; Detached says that they were taken away.
 	Labels   map[string]string `json:"labels,omitempty"`
@@ -117,7 +117,7 @@ type contained struct {
 }
 
 func (c *contained) target() Target {
-	return Target{Pod: c.Act.Pod, Cgroup: c.Cgroup, Dir: c.Dir, Link: c.Link, Containers: c.Containers}
+	return Target{Pod: c.Act.Pod, Cgroup: c.Cgroup, Dir: c.Dir, Links: c.Links, Containers: c.Containers}
 }
 
 // Request asks for an act.
@@ -160,9 +160,9 @@ func (r *Responder) Contain(ctx context.Context, t Target, q Request) (*seawall.
 			return act, nil
 		}
 	}
-	c := &contained{Act: act, Cgroup: t.Cgroup, Dir: t.Dir, Link: t.Link, Containers: t.Containers, Labels: t.Labels}
+	c := &contained{Act: act, Cgroup: t.Cgroup, Dir: t.Dir, Links: t.Links, Containers: t.Containers, Labels: t.Labels}
 	cut := r.step(act, "cut", func() (string, error) { return r.cut(t) })
-	frozen := r.step(act, "freeze", func() (string, error) { return "", r.o.Freezer.Freeze(t.Dir) })
+	frozen := r.step(act, "freeze", func() (string, error) { return "", r.o.Freezer.Freeze(t) })
 	r.remember(c)
 	r.record(act)
 	if r.o.Evidence != nil {
@@ -195,12 +195,14 @@ func (r *Responder) cut(t Target) (string, error) {
 	if t.HostNetwork {
 		return "raw packets are not cut: the pod is on the node's network", err
 	}
-	if t.Link == 0 {
-		return "raw packets are not cut: the node's end of the pod's network was not found", err
+	if len(t.Links) == 0 {
+		return "raw packets are not cut: the node's ends of the pod's network were not found", err
 	}
 	// The pod's own sockets are cut already; this stops frames that bypass them.
-	if linkErr := r.o.Kernel.CutLink(t.Link); linkErr != nil {
-		return "raw packets are not cut: " + linkErr.Error(), err
+	for _, link := range t.Links {
+		if linkErr := r.o.Kernel.CutLink(link); linkErr != nil {
+			return "raw packets are not cut: " + linkErr.Error(), err
+		}
 	}
 	return "", err
 }
@@ -225,11 +227,11 @@ func (r *Responder) Release(ctx context.Context, t Target, q Request) (*seawall.
 		// Its labels first: what runs again must be under somebody's control.
 		ok = r.step(act, "labels", func() (string, error) { return "", r.restoreLabels(ctx, c) })
 	}
-	ok = r.step(act, "thaw", func() (string, error) { return "", r.o.Freezer.Thaw(c.Dir) }) && ok
+	ok = r.step(act, "thaw", func() (string, error) { return "", r.o.Freezer.Thaw(c.target()) }) && ok
 	ok = r.step(act, "uncut", func() (string, error) {
-		err := r.o.Kernel.Uncut(c.Cgroup)
-		if c.Link != 0 {
-			err = errors.Join(err, r.o.Kernel.UncutLink(c.Link))
+		err := r.o.Kernel.Release(c.Cgroup)
+		for _, link := range c.Links {
+			err = errors.Join(err, r.o.Kernel.ReleaseLink(link))
 		}
 		return "", err
 	}) && ok
@@ -250,7 +252,7 @@ func (r *Responder) Release(ctx context.Context, t Target, q Request) (*seawall.
 // Gone says that a pod no longer exists: there is nothing left to hold.
 func (r *Responder) Gone(uid string) {
 	if c := r.contained(uid); c != nil {
-		if err := r.o.Kernel.Uncut(c.Cgroup); err == nil {
+		if err := r.o.Kernel.Release(c.Cgroup); err == nil {
 			r.forget(c)
 		}
 	}

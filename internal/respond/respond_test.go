@@ -41,11 +41,11 @@ func (n *node) log() string {
 }
 
 func (n *node) Cut(uint64) error                                       { return n.do("cut") }
-func (n *node) Uncut(uint64) error                                     { return n.do("uncut") }
+func (n *node) Release(uint64) error                                   { return n.do("uncut") }
 func (n *node) CutLink(int) error                                      { return n.do("cutlink") }
-func (n *node) UncutLink(int) error                                    { return n.do("uncutlink") }
-func (n *node) Freeze(string) error                                    { return n.do("freeze") }
-func (n *node) Thaw(string) error                                      { return n.do("thaw") }
+func (n *node) ReleaseLink(int) error                                  { return n.do("uncutlink") }
+func (n *node) Freeze(Target) error                                    { return n.do("freeze") }
+func (n *node) Thaw(Target) error                                      { return n.do("thaw") }
 func (n *node) CreateNetworkPolicy(context.Context, string, any) error { return n.do("policy") }
 
 func (n *node) Collect(context.Context, Target, *seawall.Act) (string, error) {
@@ -147,7 +147,7 @@ func pod(name, kind, owner string, ready bool) *kubeapi.Pod {
 }
 
 func target(p *kubeapi.Pod, dir string) Target {
-	return Target{Pod: p.Noun(), Cgroup: 7, Dir: dir, Link: 3, Containers: []*seawall.Container{{ID: "x", Name: "c", Digest: "sha256:1"}}}
+	return Target{Pod: p.Noun(), Cgroup: 7, Dir: dir, Links: []int{3}, Containers: []*seawall.Container{{ID: "x", Name: "c", Digest: "sha256:1"}}}
 }
 
 type fixture struct {
@@ -236,7 +236,7 @@ func TestContainAndReplace(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 
-	if _, err := f.Release(t.Context(), target(p, f.dir), Request{By: "anna"}); err != nil {
+	if _, err := f.Responder.Release(t.Context(), target(p, f.dir), Request{By: "anna"}); err != nil {
 		t.Fatal(err)
 	}
 	if l := f.pods["web-1"].Metadata.Labels; !maps.Equal(l, victim.Metadata.Labels) {
@@ -245,7 +245,7 @@ func TestContainAndReplace(t *testing.T) {
 	if got := f.log(); !strings.HasSuffix(got, "patch thaw uncut uncutlink") {
 		t.Error(got)
 	}
-	if _, err := f.Release(t.Context(), target(p, f.dir), Request{}); err == nil {
+	if _, err := f.Responder.Release(t.Context(), target(p, f.dir), Request{}); err == nil {
 		t.Error("released twice")
 	}
 }

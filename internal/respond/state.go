@@ -54,7 +54,7 @@ func New(o Options) (*Responder, error) {
 		}
 		r.held[c.Act.Pod.UID] = &c
 		_, cutErr := r.cut(c.target())
-		if err := errors.Join(cutErr, o.Freezer.Freeze(c.Dir)); err != nil {
+		if err := errors.Join(cutErr, o.Freezer.Freeze(c.target())); err != nil {
 			errs = append(errs, fmt.Errorf("holding pod %s/%s: %w", c.Act.Pod.Namespace, c.Act.Pod.Name, err))
 		}
 	}
