@@ -55,10 +55,10 @@ func Kinds(match []string) ([]seawall.EventKind, error) {
 	for _, name := range match {
 		var k seawall.EventKind
 		if err := k.UnmarshalText([]byte(name)); err != nil {
-			return nil, fmt.Errorf("match: %w: want one of %v", err, seawall.EventKinds())
+			return nil, fmt.Errorf("%w: want one of %v", err, seawall.EventKinds())
 		}
 		if slices.Contains(out, k) {
-			return nil, fmt.Errorf("match: %s is named twice", name)
+			return nil, fmt.Errorf("%s is named twice", name)
 		}
 		out = append(out, k)
 	}
@@ -181,7 +181,7 @@ type fieldUse struct {
 // refuses what does not fit together.
 func (r *Rule) completeEvents() error {
 	if _, err := Kinds(r.Match); err != nil {
-		return err
+		return fmt.Errorf("match: %w", err)
 	}
 	for _, f := range []fieldUse{
 		{"each", r.Each != ""},
