@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -136,14 +136,18 @@ func (n *netFlags) verified(env *Env, r *netReading, after *reach.Model, c *netg
 		r.holes = append(r.holes, seawall.Incomplete{Reason: fmt.Sprintf("%s was allowed, and is %s: %s", b.Need, b.Answer, b.Why)})
 	}
 	answer := &verifyAnswer{answerHead: n.head(r.holes, r.notes), Changes: []netChange{}, Broken: doubtsOf(c.Broken), Doubtful: doubtsOf(c.Doubtful)}
-	opens := false
-	for i := range c.Changes {
-		x := &c.Changes[i]
-		opens = opens || x.Opens()
-		answer.Changes = append(answer.Changes, netChange{x.From, x.To, x.Protocol.String(), x.First, x.Last, x.Before, x.After})
+	text := ""
+	if n.output == "json" {
+		for d := range c.All() {
+			for _, x := range d.Changes {
+				answer.Changes = append(answer.Changes, netChange{d.From, d.To, x.Protocol.String(), x.First, x.Last, x.Before, x.After})
+			}
+		}
+	} else {
+		text = verifyTable(c)
 	}
-	err := n.finish(env, r.reading, answer, verifyTable(c))
-	if len(c.Broken) > 0 || denyNew && opens {
+	err := n.finish(env, r.reading, answer, text)
+	if len(c.Broken) > 0 || denyNew && c.Opens() {
 		return &exitError{code: exitFindings}
 	}
 	return err
@@ -160,8 +164,10 @@ func doubtsOf(list []netgen.Broken) []netDoubt {
 
 func verifyTable(c *netgen.Comparison) string {
 	var b strings.Builder
+	some := false
 	list := func(title string, want func(*netgen.Change) bool, answers bool) {
-		lines := changeLines(c.Changes, want, answers)
+		lines := changeLines(c.All(), want, answers)
+		some = some || len(lines) > 0
 		if len(lines) > 0 {
 			fmt.Fprintf(&b, "%s:\n  %s\n", title, strings.Join(lines, "\n  "))
 		}
@@ -171,7 +177,7 @@ func verifyTable(c *netgen.Comparison) string {
 	list("changed in part, or in doubt", func(x *netgen.Change) bool {
 		return (!x.Opens() || x.After != reach.Allowed) && (!x.Closes() || x.Before != reach.Allowed)
 	}, true)
-	if len(c.Changes) == 0 {
+	if !some {
 		b.WriteString("no connection changes\n")
 	}
 	if len(c.Broken) > 0 {
@@ -189,7 +195,7 @@ func verifyTable(c *netgen.Comparison) string {
 
 // changeLines folds changes, which are in the order of their ends: one line for each
 // source, answer and set of ports.
-func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answers bool) []string {
+func changeLines(all iter.Seq[netgen.Difference], want func(*netgen.Change) bool, answers bool) []string {
 	type key struct{ from, ports string }
 	type line struct {
 		from, to []string
@@ -197,31 +203,31 @@ func changeLines(changes []netgen.Change, want func(*netgen.Change) bool, answer
 	}
 	var lines []*line
 	at := map[key]*line{}
-	known := map[string]string{}
+	known := map[*netgen.Change][]string{} // by the first of those that ends share
 	var from []string
 	source := ""
-	for len(changes) > 0 {
-		first, n := &changes[0], 1
-		for n < len(changes) && sameNames(changes[n].From, first.From) && sameNames(changes[n].To, first.To) {
-			n++
+	for d := range all {
+		texts, ok := known[&d.Changes[0]]
+		if !ok {
+			texts = portTexts(d.Changes, want, answers)
+			known[&d.Changes[0]] = texts
 		}
-		if !sameNames(from, first.From) {
-			from, source = first.From, strings.Join(first.From, ", ")
+		if !sameNames(from, d.From) {
+			from, source = d.From, strings.Join(d.From, ", ")
 		}
-		for _, text := range portTexts(changes[:n], want, answers, known) {
+		for _, text := range texts {
 			l := at[key{source, text}]
 			if l == nil {
 				l = &line{from: from, ports: text}
 				at[key{source, text}] = l
 				lines = append(lines, l)
 			}
-			l.to = append(l.to, first.To...)
+			l.to = append(l.to, d.To...)
 		}
-		changes = changes[n:]
 	}
-	var out []string
-	for _, l := range lines {
-		out = append(out, fmt.Sprintf("%s -> %s: %s", shortNames(l.from), shortNames(l.to), l.ports))
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = fmt.Sprintf("%s -> %s: %s", shortNames(l.from), shortNames(l.to), l.ports)
 	}
 	return out
 }
@@ -231,39 +237,30 @@ func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
-// portTexts lists the ports of changes between two ends, with answers one list for
-// each before and after. Lists that are known are not written again.
-func portTexts(changes []netgen.Change, want func(*netgen.Change) bool, answers bool, known map[string]string) []string {
-	type list struct {
-		before, after reach.Answer
-		ports         []reach.Range
-		key           []byte
-	}
-	var lists []*list
+// portTexts lists the ports of changes, with answers one list for each before and
+// after.
+func portTexts(changes []netgen.Change, want func(*netgen.Change) bool, answers bool) []string {
+	type turn struct{ before, after reach.Answer }
+	var turns []turn
+	ports := map[turn][]reach.Range{}
 	for i := range changes {
 		x := &changes[i]
 		if !want(x) {
 			continue
 		}
-		at := slices.IndexFunc(lists, func(l *list) bool { return !answers || l.before == x.Before && l.after == x.After })
-		if at < 0 {
-			at = len(lists)
-			lists = append(lists, &list{before: x.Before, after: x.After})
+		var t turn
+		if answers {
+			t = turn{x.Before, x.After}
 		}
-		l := lists[at]
-		l.ports = append(l.ports, reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
-		l.key = append(l.key, byte(x.Protocol))
-		l.key = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(l.key, x.First), x.Last)
+		if ports[t] == nil {
+			turns = append(turns, t)
+		}
+		ports[t] = append(ports[t], reach.Range{Protocol: x.Protocol, First: x.First, Last: x.Last})
 	}
-	out := make([]string, len(lists))
-	for i, l := range lists {
-		text, ok := known[string(l.key)]
-		if !ok {
-			text = mostPorts(l.ports)
-			known[string(l.key)] = text
-		}
-		if out[i] = text; answers {
-			out[i] += fmt.Sprintf(" (%s -> %s)", l.before, l.after)
+	out := make([]string, len(turns))
+	for i, t := range turns {
+		if out[i] = mostPorts(ports[t]); answers {
+			out[i] += fmt.Sprintf(" (%s -> %s)", t.before, t.after)
 		}
 	}
 	return out

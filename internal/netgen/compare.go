@@ -3,6 +3,7 @@ package netgen
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -65,12 +66,18 @@ func (a Alteration) Apply(s *cluster.Snapshot) (*cluster.Snapshot, error) {
 	return out, nil
 }
 
-// Change is ports of one end that another reached otherwise before.
+// Change is ports that are reached otherwise than before.
 type Change struct {
-	From, To      []string
 	Protocol      reach.Protocol
 	First, Last   uint16
 	Before, After reach.Answer
+}
+
+// Difference is what changes between two ends, by protocols and ports. Differences
+// that are alike share their Changes.
+type Difference struct {
+	From, To []string
+	Changes  []Change
 }
 
 // Opens says that the change allows, or may allow, what was denied.
@@ -87,14 +94,48 @@ type Broken struct {
 
 // Comparison is what a change of policies does.
 type Comparison struct {
-	// Changes are in the order of their names.
-	Changes []Change
 	// Broken are needs that were allowed, at least in part, and are denied after
 	// it. Doubtful are those that were sure and no longer are.
 	Broken, Doubtful []Broken
 	Declared         *Declared
 
-	known map[[2]*reach.Ports][]delta
+	ends []*end
+	rows []row
+	// lists are the changes that pairs of ends share, known those of two answers.
+	lists [][]Change
+	known map[[2]*reach.Ports]int32
+}
+
+// row is the ends that one reaches otherwise than before.
+type row struct {
+	from  int32
+	cells []cell
+}
+
+// cell is one such end, with its list of changes.
+type cell struct{ to, list int32 }
+
+// All returns what changes, in the order of the names of the ends.
+func (c *Comparison) All() iter.Seq[Difference] {
+	return func(yield func(Difference) bool) {
+		for _, r := range c.rows {
+			for _, x := range r.cells {
+				if !yield(Difference{c.ends[r.from].names, c.ends[x.to].names, c.lists[x.list]}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Opens says whether anything is, or may be, newly allowed.
+func (c *Comparison) Opens() bool {
+	for _, list := range c.lists {
+		if slices.ContainsFunc(list, func(x Change) bool { return x.Opens() }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Compare says what pods reach, and are reached by, after a change that they did
@@ -102,8 +143,10 @@ type Comparison struct {
 // policies. Beside pods, it asks for the internet, the metadata service, the API
 // server, and the ranges that either set of policies names.
 func Compare(before, after *reach.Model, s *cluster.Snapshot, dnsNamespace string) *Comparison {
-	c := &Comparison{Declared: Needs(before, s, dnsNamespace), known: map[[2]*reach.Ports][]delta{}}
-	c.compare(before, after, append(jointClasses(before, after), outside(before, after)...))
+	c := &Comparison{Declared: Needs(before, s, dnsNamespace), known: map[[2]*reach.Ports]int32{}}
+	c.ends = append(jointClasses(before, after), outside(before, after)...)
+	slices.SortStableFunc(c.ends, func(a, b *end) int { return slices.Compare(a.names, b.names) })
+	c.compare(before, after)
 	for _, n := range c.Declared.Needs {
 		if n.Use == Probe {
 			continue
@@ -176,11 +219,11 @@ func outside(before, after *reach.Model) []*end {
 	return out
 }
 
-// compare asks both models about all pairs of ends, in the order of their names.
-func (c *Comparison) compare(before, after *reach.Model, ends []*end) {
-	slices.SortStableFunc(ends, func(a, b *end) int { return slices.Compare(a.names, b.names) })
+// compare asks both models about all pairs of ends.
+func (c *Comparison) compare(before, after *reach.Model) {
 	x, y := before.Matrix(), after.Matrix()
-	for _, from := range ends {
+	var cells []cell
+	for i, from := range c.ends {
 		if !from.from {
 			continue
 		}
@@ -188,14 +231,22 @@ func (c *Comparison) compare(before, after *reach.Model, ends []*end) {
 		if from.pods {
 			was, is = x.Row(from.before), y.Row(from.after)
 		}
-		for _, to := range ends {
+		cells = cells[:0]
+		for j, to := range c.ends {
+			list := int32(-1)
 			switch {
 			case !to.to || !from.pods && !to.pods:
 			case from.pods && to.pods:
-				c.differ(from, to, was[to.before], is[to.after])
+				list = c.list(was[to.before], is[to.after])
 			default:
-				c.differ(from, to, before.Ports(from.peer, to.peer), after.Ports(from.peer, to.peer))
+				list = c.list(before.Ports(from.peer, to.peer), after.Ports(from.peer, to.peer))
 			}
+			if list >= 0 {
+				cells = append(cells, cell{int32(j), list}) //nolint:gosec // an index
+			}
+		}
+		if len(cells) > 0 {
+			c.rows = append(c.rows, row{int32(i), slices.Clone(cells)}) //nolint:gosec // an index
 		}
 	}
 }
@@ -229,28 +280,23 @@ func blocks(before, after *reach.Model, d netpol.Direction) []netip.Prefix {
 	return slices.DeleteFunc(slices.Compact(out), func(p netip.Prefix) bool { return p.Bits() == 0 })
 }
 
-// delta is ports about which two answers differ.
-type delta struct {
-	protocol      reach.Protocol
-	first, last   uint16
-	before, after reach.Answer
-}
-
-// differ notes the ports on which two answers differ. Those that answers have in
-// common are found once: pairs are many, and different answers few.
-func (c *Comparison) differ(from, to *end, was, is *reach.Ports) {
-	list, known := c.known[[2]*reach.Ports{was, is}]
+// list is the number of the changes between two answers, -1 where there are none.
+// They are found once: pairs are many, and different answers few.
+func (c *Comparison) list(was, is *reach.Ports) int32 {
+	i, known := c.known[[2]*reach.Ports{was, is}]
 	if !known {
-		list = deltas(was, is)
-		c.known[[2]*reach.Ports{was, is}] = list
+		i = -1
+		if list := changesOf(was, is); len(list) > 0 {
+			i = int32(len(c.lists)) //nolint:gosec // fewer than pairs
+			c.lists = append(c.lists, list)
+		}
+		c.known[[2]*reach.Ports{was, is}] = i
 	}
-	for _, d := range list {
-		c.Changes = append(c.Changes, Change{from.names, to.names, d.protocol, d.first, d.last, d.before, d.after})
-	}
+	return i
 }
 
-// deltas are in the order of protocols and ports.
-func deltas(was, is *reach.Ports) []delta {
+// changesOf is in the order of protocols and ports.
+func changesOf(was, is *reach.Ports) []Change {
 	type edge struct {
 		proto reach.Protocol
 		first int
@@ -265,7 +311,7 @@ func deltas(was, is *reach.Ports) []delta {
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.proto, b.proto), cmp.Compare(a.first, b.first)) })
 	edges = slices.Compact(edges)
-	var out []delta
+	var out []Change
 	for i, e := range edges {
 		if i+1 == len(edges) || edges[i+1].proto != e.proto || e.first > 65535 {
 			continue
@@ -276,11 +322,11 @@ func deltas(was, is *reach.Ports) []delta {
 			continue
 		}
 		last := uint16(edges[i+1].first - 1) //nolint:gosec // a port
-		if n := len(out); n > 0 && out[n-1].protocol == e.proto && out[n-1].before == x && out[n-1].after == y && int(out[n-1].last)+1 == e.first {
-			out[n-1].last = last
+		if n := len(out); n > 0 && out[n-1].Protocol == e.proto && out[n-1].Before == x && out[n-1].After == y && int(out[n-1].Last)+1 == e.first {
+			out[n-1].Last = last
 			continue
 		}
-		out = append(out, delta{e.proto, port.Number, last, x, y})
+		out = append(out, Change{e.proto, port.Number, last, x, y})
 	}
 	return out
 }

@@ -304,8 +304,10 @@ func TestCompare(t *testing.T) {
 	}
 	c := netgen.Compare(reach.Of(s), reach.Of(after), s, "")
 	var got []string
-	for _, x := range c.Changes {
-		got = append(got, fmt.Sprintf("%v -> %v: %s %d-%d %s -> %s", x.From, x.To, x.Protocol, x.First, x.Last, x.Before, x.After))
+	for d := range c.All() {
+		for _, x := range d.Changes {
+			got = append(got, fmt.Sprintf("%v -> %v: %s %d-%d %s -> %s", d.From, d.To, x.Protocol, x.First, x.Last, x.Before, x.After))
+		}
 	}
 	want := []string{
 		"[shop/Deployment/other] -> [shop/Deployment/db]: TCP 5432-5432 denied -> allowed",
@@ -327,7 +329,13 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := netgen.Compare(reach.Of(s), reach.Of(gone), s, ""); len(c.Broken) > 0 || len(c.Changes) == 0 || slices.ContainsFunc(c.Changes, func(x netgen.Change) bool { return !x.Opens() }) {
+	c = netgen.Compare(reach.Of(s), reach.Of(gone), s, "")
+	if len(c.Broken) > 0 || !c.Opens() {
 		t.Errorf("without the policy: %+v", c)
+	}
+	for d := range c.All() {
+		if slices.ContainsFunc(d.Changes, func(x netgen.Change) bool { return !x.Opens() }) {
+			t.Errorf("without the policy: %+v", d)
+		}
 	}
 }
