@@ -42,25 +42,37 @@ func TestParseCgroup(t *testing.T) {
 
 		{"systemd", slice + "/cri-containerd-" + one + ".scope", Place{uid, one, Containerd, false, slice + "/cri-containerd-" + one + ".scope"}},
 		{"systemd pod", slice, Place{PodUID: uid}},
-		{"systemd guaranteed", "/kubepods.slice/kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope",
-			Place{uid, one, Containerd, false, "/kubepods.slice/kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope"}},
-		{"systemd static", "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + static + ".slice/crio-" + one + ".scope",
-			Place{static, one, CRIO, false, "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + static + ".slice/crio-" + one + ".scope"}},
+		{
+			"systemd guaranteed", "/kubepods.slice/kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope",
+			Place{uid, one, Containerd, false, "/kubepods.slice/kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope"},
+		},
+		{
+			"systemd static", "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + static + ".slice/crio-" + one + ".scope",
+			Place{static, one, CRIO, false, "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + static + ".slice/crio-" + one + ".scope"},
+		},
 		{"systemd crio nested", slice + "/crio-" + one + ".scope/container", Place{uid, one, CRIO, false, slice + "/crio-" + one + ".scope"}},
 		{"systemd crio monitor", slice + "/crio-conmon-" + one + ".scope", Place{PodUID: uid, Monitor: true}},
 		{"systemd docker", slice + "/docker-" + one + ".scope", Place{uid, one, Docker, false, slice + "/docker-" + one + ".scope"}},
-		{"systemd root", "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" + scored + ".slice/cri-containerd-" + one + ".scope",
-			Place{uid, one, Containerd, false, "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" + scored + ".slice/cri-containerd-" + one + ".scope"}},
-		{"drivers mixed", "/system.slice/containerd.service/kubepods-burstable-pod" + scored + ".slice:cri-containerd:" + one,
-			Place{uid, one, Containerd, false, "/system.slice/containerd.service/kubepods-burstable-pod" + scored + ".slice:cri-containerd:" + one}},
+		{
+			"systemd root", "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" + scored + ".slice/cri-containerd-" + one + ".scope",
+			Place{uid, one, Containerd, false, "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" + scored + ".slice/cri-containerd-" + one + ".scope"},
+		},
+		{
+			"drivers mixed", "/system.slice/containerd.service/kubepods-burstable-pod" + scored + ".slice:cri-containerd:" + one,
+			Place{uid, one, Containerd, false, "/system.slice/containerd.service/kubepods-burstable-pod" + scored + ".slice:cri-containerd:" + one},
+		},
 
 		{"nested", pod + "/" + one + "/init.scope", Place{uid, one, "", false, pod + "/" + one}},
 		{"docker in pod", pod + "/" + one + "/docker/" + two, Place{uid, one, "", false, pod + "/" + one}},
 		{"pod in pod", pod + "/" + one + "/kubelet/kubepods/pod" + static + "/" + two, Place{uid, one, "", false, pod + "/" + one}},
-		{"node is a container", "/docker/" + two + "/kubelet/kubepods/besteffort/pod" + uid + "/" + one,
-			Place{uid, one, "", false, "/docker/" + two + "/kubelet/kubepods/besteffort/pod" + uid + "/" + one}},
-		{"node is a scope", "/system.slice/docker-" + two + ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope/x",
-			Place{uid, one, Containerd, false, "/system.slice/docker-" + two + ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope"}},
+		{
+			"node is a container", "/docker/" + two + "/kubelet/kubepods/besteffort/pod" + uid + "/" + one,
+			Place{uid, one, "", false, "/docker/" + two + "/kubelet/kubepods/besteffort/pod" + uid + "/" + one},
+		},
+		{
+			"node is a scope", "/system.slice/docker-" + two + ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope/x",
+			Place{uid, one, Containerd, false, "/system.slice/docker-" + two + ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + scored + ".slice/cri-containerd-" + one + ".scope"},
+		},
 
 		{"docker", "/docker/" + one, Place{ContainerID: one, Container: "/docker/" + one}},
 		{"docker scope", "/system.slice/docker-" + one + ".scope", Place{"", one, Docker, false, "/system.slice/docker-" + one + ".scope"}},

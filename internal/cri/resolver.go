@@ -511,7 +511,7 @@ func (r *Resolver) tell(c *container, told *Description, since time.Duration) {
 	case seawall.Unidentified:
 		r.stats.Resolved++
 		r.stats.Late++
-	case seawall.Resolved:
+	default:
 		next.Took = before.Took
 	}
 	news := before.Identity != seawall.Resolved || before.Container.PID != container.PID
@@ -538,7 +538,11 @@ func (r *Resolver) giveUp(c *container, err error) {
 	r.stats.Unidentified++
 	change := Change{Cgroups: slices.Sorted(maps.Keys(c.groups)), State: &next}
 	r.mu.Unlock()
-	r.log.Warn("the runtime does not describe a container", "container", c.place.ContainerID, "pod", c.place.PodUID, "error", err)
+	level := slog.LevelWarn
+	if errors.Is(err, ErrUnavailable) {
+		level = slog.LevelDebug // said once, of all
+	}
+	r.log.Log(r.ctx, level, "the runtime does not describe a container", "container", c.place.ContainerID, "pod", c.place.PodUID, "error", err)
 	if r.changed != nil {
 		r.changed(change)
 	}

@@ -107,8 +107,12 @@ func TestResolve(t *testing.T) {
 		r := NewResolver(f, known, nil, seen.add)
 		defer r.Close()
 		for _, g := range []seawall.Cgroup{
-			{ID: 1, Path: "/"}, {ID: hostGroup, Path: "/system.slice/sshd.service"}, {ID: podGroup, Path: podPath},
-			{ID: sandboxGroup, Path: podPath + "/" + two}, {ID: appGroup, Path: appPath}, {ID: innerGroup, Path: appPath + "/init.scope"},
+			{ID: 1, Path: "/"},
+			{ID: hostGroup, Path: "/system.slice/sshd.service"},
+			{ID: podGroup, Path: podPath},
+			{ID: sandboxGroup, Path: podPath + "/" + two},
+			{ID: appGroup, Path: appPath},
+			{ID: innerGroup, Path: appPath + "/init.scope"},
 		} {
 			r.Add(g)
 		}
@@ -354,6 +358,36 @@ func TestForgotten(t *testing.T) {
 		}
 		if s := r.Stats(); s.Groups != maxRemoved || s.Forgotten != 100 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestShortLived has ten thousand containers come and go within seconds.
+func TestShortLived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := described()
+		r := NewResolver(f, nil, nil, nil)
+		defer r.Close()
+		for i := range uint64(10_000) {
+			id := fmt.Sprintf("%064x", i)
+			f.set(func() {
+				f.containers[id] = &Description{Container: seawall.Container{ID: id, PID: uint32(i) + 1}, Sandbox: two, Ended: true}
+			})
+			g := seawall.Cgroup{ID: 1000 + i, Path: podPath + "/" + id}
+			r.Add(g)
+			time.Sleep(time.Millisecond)
+			if s := r.Lookup(g.ID); s.Identity != seawall.Resolved || s.Container.ID != id || s.Pod.Name != "web-1" {
+				t.Fatalf("container %d: %+v", i, s)
+			}
+			r.Remove(g)
+		}
+		if s := r.Stats(); s.Resolved != 10_000 || s.Unidentified != 0 || s.Pending != 0 || s.Groups != maxRemoved || len(r.containers) != maxRemoved {
+			t.Errorf("%+v, %d containers", s, len(r.containers))
+		}
+		time.Sleep(2 * grace)
+		r.Add(seawall.Cgroup{ID: 1, Path: "/"})
+		if s := r.Stats(); s.Groups != 1 || len(r.containers) != 0 || len(r.sandboxes) != 0 {
+			t.Errorf("in the end: %+v, %d containers, %d sandboxes", s, len(r.containers), len(r.sandboxes))
 		}
 	})
 }
