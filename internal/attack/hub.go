@@ -15,8 +15,9 @@ type delivery struct {
 	what        string // names the power: having clusters apply what
 	group, kind string // of the objects that stand for clusters
 	agents      []string
-	// namespace of the hub is where a cluster takes objects from.
-	namespace func(o *cluster.Object) string
+	// namespaces of the hub are where a cluster takes objects from.
+	namespaces func(b *builder, o *cluster.Object) []string
+	condition  []Condition
 	// names are those that the cluster may go by, joined whether it has joined.
 	names  func(o *cluster.Object) []string
 	joined func(o *cluster.Object) bool
@@ -24,19 +25,46 @@ type delivery struct {
 
 var worksDelivery = &delivery{
 	what: "manifestworks", group: "cluster.open-cluster-management.io", kind: "ManagedCluster",
-	agents:    []string{"klusterlet-work-agent", "klusterlet-agent"},
-	namespace: func(o *cluster.Object) string { return o.Name },
-	names:     func(o *cluster.Object) []string { return []string{o.Name} },
-	joined: func(o *cluster.Object) bool {
-		accepted, _ := o.Root.At("spec", "hubAcceptsClient").Bool()
-		return accepted
-	},
+	agents:     []string{"klusterlet-work-agent", "klusterlet-agent"},
+	namespaces: func(_ *builder, o *cluster.Object) []string { return []string{o.Name} },
+	names:      func(o *cluster.Object) []string { return []string{o.Name} },
+	joined:     accepted,
+}
+
+// setsDelivery is that of works for all clusters that a Placement of the namespace
+// selects: from the sets of clusters that are bound to it.
+var setsDelivery = &delivery{
+	what: "manifestworkreplicasets", group: "cluster.open-cluster-management.io", kind: "ManagedCluster",
+	agents:     worksDelivery.agents,
+	namespaces: (*builder).boundTo,
+	condition:  []Condition{{Text: "a Placement of the namespace selects the cluster"}},
+	names:      worksDelivery.names,
+	joined:     accepted,
+}
+
+func accepted(o *cluster.Object) bool {
+	yes, _ := o.Root.At("spec", "hubAcceptsClient").Bool()
+	return yes
+}
+
+// boundTo are the namespaces that a set with a managed cluster is bound to. Each
+// cluster is in the set global and in one that its label names.
+func (b *builder) boundTo(o *cluster.Object) []string {
+	own := o.Root.At("metadata", "labels", "cluster.open-cluster-management.io/clusterset").Str()
+	var out []string
+	for _, binding := range b.snap.Kind("ManagedClusterSetBinding") {
+		set := binding.Root.At("spec", "clusterSet").Str()
+		if binding.Group() == o.Group() && set != "" && (set == own || set == "global") && !slices.Contains(out, binding.Namespace) {
+			out = append(out, binding.Namespace)
+		}
+	}
+	return out
 }
 
 var bundlesDelivery = &delivery{
 	what: "bundles", group: "fleet.cattle.io", kind: "Cluster",
-	agents:    []string{"fleet-agent"},
-	namespace: func(o *cluster.Object) string { return cmp.Or(o.Namespace, "default") },
+	agents:     []string{"fleet-agent"},
+	namespaces: func(_ *builder, o *cluster.Object) []string { return []string{cmp.Or(o.Namespace, "default")} },
 	names: func(o *cluster.Object) []string {
 		return []string{o.Root.At("metadata", "labels", "management.cattle.io/cluster-display-name").Str(), o.Name}
 	},
@@ -55,17 +83,24 @@ func (d *delivery) delivers(b *builder, ns string) int32 {
 // deliveries adds what the agents of a hub's clusters apply: by who may write it,
 // and by who has the hub.
 func (f *fleet) deliveries(b *builder) {
-	for _, d := range []*delivery{worksDelivery, bundlesDelivery} {
+	for _, d := range []*delivery{worksDelivery, setsDelivery, bundlesDelivery} {
 		for _, o := range b.snap.Kind(d.kind) {
 			if o.Group() != d.group || !d.joined(o) {
 				continue
 			}
-			to, s := f.agent(b, d.names(o), d.agents)
-			s.Primitive, s.Evidence = gitOps, append([]Evidence{{o, "spec"}}, s.Evidence...)
-			s.Text = "the agent of the cluster applies the " + d.what + " of namespace " + d.namespace(o) + " of the hub"
-			step := b.step(s)
-			b.edge(b.admin(), to, step)
-			b.edge(b.have(Power, d.namespace(o), "deliver:"+d.what), to, step)
+			to, found := f.agent(b, d.names(o), d.agents)
+			for _, ns := range d.namespaces(b, o) {
+				s := found
+				s.Primitive, s.Evidence = gitOps, append([]Evidence{{o, "spec"}}, found.Evidence...)
+				s.Text = "the agent of the cluster applies the " + d.what + " of namespace " + ns + " of the hub"
+				s.Conditions = slices.Concat(found.Conditions, d.condition)
+				if len(d.condition) > 0 {
+					s.Likelihood = 0.7 * s.likelihood()
+				}
+				step := b.step(s)
+				b.edge(b.admin(), to, step)
+				b.edge(b.have(Power, ns, "deliver:"+d.what), to, step)
+			}
 		}
 	}
 }

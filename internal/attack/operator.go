@@ -45,7 +45,8 @@ func products() []product {
 		{Primitive: gitOps, name: "Fleet", group: "fleet.cattle.io", resources: []string{"gitrepos", "bundles"}, to: bundlesDelivery.delivers, elsewhere: true},
 		{Primitive: gitOps, name: "the Helm controller of K3s", group: "helm.cattle.io", resources: []string{"helmcharts", "helmchartconfigs"}, to: func(b *builder, _ string) int32 { return b.admin() }},
 		{Primitive: gitOps, name: "kapp-controller", group: "kappctrl.k14s.io", resources: []string{"apps"}, workloads: []string{"kapp-controller"}, to: (*builder).tokens},
-		{Primitive: gitOps, name: "Open Cluster Management", group: "work.open-cluster-management.io", resources: []string{"manifestworks", "manifestworkreplicasets"}, to: worksDelivery.delivers, elsewhere: true},
+		{Primitive: gitOps, name: "Open Cluster Management", group: "work.open-cluster-management.io", resources: []string{"manifestworks"}, to: worksDelivery.delivers, elsewhere: true},
+		{Primitive: gitOps, name: "Open Cluster Management", group: "work.open-cluster-management.io", resources: []string{"manifestworkreplicasets"}, to: setsDelivery.delivers, elsewhere: true},
 
 		{Primitive: pipeline, name: "Argo Workflows", group: "argoproj.io", resources: []string{"workflows", "cronworkflows"}, workloads: []string{"workflow-controller"}, to: (*builder).podMaker},
 		{Primitive: pipeline, name: "Argo Events", group: "argoproj.io", resources: []string{"sensors", "eventsources"}, workloads: []string{"events-controller", "argo-events", "sensor-controller"}, to: (*builder).podMaker},
