@@ -39,6 +39,9 @@ type Event struct {
 	Capability string      `json:"capability,omitempty"` // CAP_SYS_ADMIN
 	Syscalls   []string    `json:"syscalls,omitempty"`   // new in the container
 	Creds      *CredChange `json:"creds,omitempty"`
+	// Namespaces names those in which the process is not at home: mnt, pid, net, user,
+	// cgroup. Set for namespace.
+	Namespaces []string `json:"namespaces,omitempty"`
 	Verdict    *Verdict    `json:"verdict,omitempty"`
 	Loss       *Loss       `json:"loss,omitempty"`
 	// Cgroup is the one that was made or removed: container.

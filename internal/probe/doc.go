@@ -20,3 +20,10 @@ package probe
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type verdict -type gate -type peer_key -type peer_value cut ../../bpf/cut.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 cutUnix ../../bpf/cut_unix.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type link_cut cutLink ../../bpf/cut_link.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type traits -type pathname -type file_event -type name_event -type names_event -type budget -type budget_key file ../../bpf/file.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type call_event calls ../../bpf/calls.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type creds_event -type ns_event -type namespaces creds ../../bpf/creds.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type capability_event capability ../../bpf/capability.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type learnt -type syscall_event syscalls ../../bpf/syscalls.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type uring_event uring ../../bpf/uring.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type header -type traits -type pathname -type task tasks ../../bpf/tasks.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf

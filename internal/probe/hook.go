@@ -24,6 +24,8 @@ type hook struct {
 	programs func(*ebpf.CollectionSpec) []string
 	// attach links one program; nil attaches as the section says.
 	attach func(name string, p *ebpf.Program) ([]link.Link, error)
+	// prepare fills the maps before anything is attached.
+	prepare func(*ebpf.Collection) error
 	// learning hooks are attached only while something learns.
 	learning bool
 	// pinned names the maps that outlive the sensor, where [Options].Pins says where;
@@ -33,7 +35,7 @@ type hook struct {
 
 // hooks returns what the sensor is made of.
 func hooks() []hook {
-	return []hook{
+	return append([]hook{
 		{
 			name: "process", sees: "programs that are run, processes that fork and end", load: loadProcess, rings: []Ring{RingExec, RingLife},
 			rodata: map[string]any{"overlay_lower": overlayLower()},
@@ -48,7 +50,7 @@ func hooks() []hook {
 		},
 		{name: "cut-unix", sees: "isolation from unix sockets (Linux 6.7)", load: loadCutUnix, pinned: []string{"gates", "gate_levels"}},
 		{name: "cut-link", sees: "isolation from packets that are sent past the sockets (Linux 6.6)", load: loadCutLink, pinned: []string{"link_cuts"}},
-	}
+	}, actHooks()...)
 }
 
 // attached is a hook that is at work.
@@ -101,6 +103,11 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	if h.prepare != nil {
+		if err := h.prepare(coll); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range sortedKeys(coll.Programs) {
 		links, err := p.link(a, spec.Programs[name], coll.Programs[name])
 		if err != nil {
@@ -176,5 +183,7 @@ func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*
 	return out, nil
 }
 
-// sharedMaps are those of bpf/event.h and net.h.
-var sharedMaps = []string{"counters", "sequences", "losses", "interests", "interest_default", "owners"}
+// sharedMaps are those of bpf/event.h, net.h, fold.h, seen.h and creds.h.
+var sharedMaps = []string{
+	"counters", "sequences", "losses", "interests", "interest_default", "owners", "budgets", "tasks_seen", "homes",
+}

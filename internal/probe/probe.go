@@ -59,12 +59,15 @@ type Probe struct {
 	names   names
 	gates   gatekeeper
 	ledger  reader
+	// throttled is what was said of each cgroup that was throttled, swept when.
+	throttled map[budgetKey]uint64
+	swept     uint64
 }
 
 // Open loads the programs and attaches them. Only where not even processes can be
 // seen does it fail; what else is refused is in [Probe.Coverage].
 func Open(o Options) (_ *Probe, err error) {
-	p := &Probe{options: o, maps: map[string]*ebpf.Map{}, hooks: map[string]*attached{}}
+	p := &Probe{options: o, maps: map[string]*ebpf.Map{}, hooks: map[string]*attached{}, throttled: map[budgetKey]uint64{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -168,6 +171,10 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 			p.ledger.read(ev)
 		}))
 	}
+	errs = append(errs, p.sweep(began, func(ev *seawall.Event) {
+		ev.Time = wall
+		p.held = append(p.held, ev)
+	}))
 	slices.SortStableFunc(p.held, func(a, b *seawall.Event) int { return cmp.Compare(a.Boot, b.Boot) })
 	n, _ := slices.BinarySearchFunc(p.held, began, func(ev *seawall.Event, t uint64) int { return cmp.Compare(ev.Boot, t) })
 	for _, ev := range p.held[:n] {

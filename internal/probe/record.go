@@ -32,21 +32,30 @@ type decoder struct {
 
 func (d *decoder) init() {
 	d.decoded = map[seawall.EventKind]func(*header, []byte, *seawall.Event) error{
-		seawall.EventExec:      decodeExec,
-		seawall.EventFork:      decodeFork,
-		seawall.EventExit:      decodeExit,
-		seawall.EventComm:      decodeComm,
-		seawall.EventContainer: decodeCgroup,
-		seawall.EventConnect:   decodeConnect,
-		seawall.EventListen:    decodeSocket,
-		seawall.EventAccept:    decodeSocket,
-		seawall.EventBind:      decodeSocket,
-		seawall.EventSend:      decodeSend,
-		seawall.EventSock:      decodeSocket,
-		seawall.EventClose:     decodeSocket,
-		seawall.EventDNS:       decodeDNS,
-		seawall.EventTLS:       decodeTLS,
-		seawall.EventVerdict:   decodeVerdict,
+		seawall.EventExec:       decodeExec,
+		seawall.EventFork:       decodeFork,
+		seawall.EventExit:       decodeExit,
+		seawall.EventComm:       decodeComm,
+		seawall.EventContainer:  decodeCgroup,
+		seawall.EventConnect:    decodeConnect,
+		seawall.EventListen:     decodeSocket,
+		seawall.EventAccept:     decodeSocket,
+		seawall.EventBind:       decodeSocket,
+		seawall.EventSend:       decodeSend,
+		seawall.EventSock:       decodeSocket,
+		seawall.EventClose:      decodeSocket,
+		seawall.EventDNS:        decodeDNS,
+		seawall.EventTLS:        decodeTLS,
+		seawall.EventVerdict:    decodeVerdict,
+		seawall.EventCall:       decodeCall,
+		seawall.EventCreds:      decodeCreds,
+		seawall.EventNamespace:  decodeNamespace,
+		seawall.EventCapability: decodeCapability,
+		seawall.EventSyscall:    decodeSyscall,
+		seawall.EventDenied:     decodeSyscall,
+	}
+	for k := seawall.EventOpen; k <= seawall.EventMount; k++ {
+		d.decoded[k] = decodeFile
 	}
 }
 
@@ -61,21 +70,24 @@ func (d *decoder) event(raw []byte) (*seawall.Event, error) {
 	if decode == nil || h.Kind > 0xff {
 		return nil, fmt.Errorf("a record of kind %d: the programs are of another version", h.Kind)
 	}
-	ev := &seawall.Event{
-		Kind: kind, Boot: h.Time, Seq: h.Seq, Count: uint64(h.Count),
-		Process: &seawall.Process{
-			PID: h.Pid, Start: h.Start, NSPID: h.Nspid, Comm: cstring(h.Comm[:]),
-			UID: h.Uid, EUID: h.Euid, GID: h.Gid, Caps: seawall.Caps(h.Caps), Cgroup: h.Cgroup,
-			NS: &seawall.Namespaces{Mnt: h.MntNs, Net: h.NetNs, PID: h.PidNs, User: h.UserNs},
-		},
+	ev := &seawall.Event{Kind: kind, Boot: h.Time, Seq: h.Seq, Count: uint64(h.Count), Process: decodeProcess(h)}
+	return ev, decode(h, raw, ev)
+}
+
+// decodeProcess returns what a header says of the process.
+func decodeProcess(h *header) *seawall.Process {
+	p := &seawall.Process{
+		PID: h.Pid, Start: h.Start, NSPID: h.Nspid, Comm: cstring(h.Comm[:]),
+		UID: h.Uid, EUID: h.Euid, GID: h.Gid, Caps: seawall.Caps(h.Caps), Cgroup: h.Cgroup,
+		NS: &seawall.Namespaces{Mnt: h.MntNs, Net: h.NetNs, PID: h.PidNs, User: h.UserNs},
 	}
 	if h.Tid != h.Pid {
-		ev.Process.TID = h.Tid
+		p.TID = h.Tid
 	}
 	if h.Ppid != 0 {
-		ev.Process.Parent = &seawall.Process{PID: h.Ppid, Start: h.ParentStart}
+		p.Parent = &seawall.Process{PID: h.Ppid, Start: h.ParentStart}
 	}
-	return ev, decode(h, raw, ev)
+	return p
 }
 
 func decodeExec(_ *header, raw []byte, ev *seawall.Event) error {
