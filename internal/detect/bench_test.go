@@ -1,10 +1,11 @@
 package detect_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"seawall.io/seawall"
-	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/detect"
 )
 
@@ -38,24 +39,62 @@ func mixture(tb testing.TB) []*seawall.Event {
 	return out
 }
 
-// quiet is an engine of at least 80 rules: where there are fewer, they are taken
-// again under other names.
+// typical are conditions of the kinds that checks have, by kinds of events.
+var typical = map[string][]string{
+	"exec": {
+		`process.program.upper`, `process.program.memfd || process.program.deleted`, `process.program.volume`, `process.program.fs == "tmpfs"`,
+		`process.stdio.exists(s, s == "socket") && process.name in ["sh", "bash", "dash"]`, `process.tty && process.name in ["sh", "bash", "dash", "ash"]`,
+		`process.name in ["nc", "ncat", "socat"] && process.cmdline.contains("-e")`, `process.name in ["python", "perl", "php"] && process.args.exists(a, a == "-c")`,
+		`process.name in ["gcc", "cc", "ld", "make", "go"]`, `process.name in ["apt", "apt-get", "yum", "dnf", "apk", "pip", "npm"]`,
+		`process.name in ["kubectl", "crictl", "helm", "ctr"]`, `process.name.matches("^(xmrig|kdevtmpfsi|kinsing|minerd)")`,
+		`process.cmdline.contains("stratum+tcp") || process.cmdline.contains("--donate-level")`, `process.name in ["useradd", "usermod", "passwd", "groupadd"]`,
+		`process.name in ["sudo", "pkexec", "su"] && process.uid != 0`, `process.ancestors.exists(p, p.name in ["nginx", "apache2", "httpd", "postgres", "mysqld"]) && process.name in ["sh", "bash"]`,
+		`process.comm != process.name && process.comm.startsWith("kworker")`, `exec.env.exists(e, e == "LD_PRELOAD" || e == "LD_AUDIT")`,
+		`process.name in ["nmap", "masscan", "zmap"]`, `process.name in ["scp", "rsync", "sftp"]`, `process.name in ["find", "grep"] && process.cmdline.matches("id_rsa|\\.pem|password")`,
+		`process.entry == "exec"`, `process.program.setuid && process.uid != 0`, `profile.ready && !profile.known`, `process.name == "tar" && process.entry == "exec"`,
+		`process.exe.startsWith("/tmp/") || process.exe.startsWith("/dev/shm/") || process.exe.startsWith("/var/tmp/")`,
+		`process.exe.endsWith("/ld-linux-x86-64.so.2") && process.args.size() > 1`, `process.name in ["base64", "xxd", "openssl"] && process.stdio[1] == "pipe"`,
+		`process.name in ["chisel", "frpc", "ngrok", "cloudflared"]`, `process.name in ["shred", "wipe", "srm"]`,
+	},
+	"open": {
+		`file.path in ["/etc/shadow", "/etc/gshadow"]`, `file.path.startsWith("/var/run/secrets/kubernetes.io") && profile.ready && !profile.known`,
+		`file.path.contains("/.ssh/") || file.name.startsWith("id_rsa")`, `file.path.contains("/.aws/") || file.path.contains("/gcloud/") || file.path.contains("/.azure/")`,
+		`file.path.matches("^/proc/[0-9]+/environ$")`, `file.path.startsWith("/proc/") && file.name == "mem"`, `file.path in ["/proc/kcore", "/dev/mem", "/dev/kmem"]`,
+		`["/etc/kubernetes/pki", "/var/lib/etcd", "/etc/kubernetes/admin.conf"].exists(p, file.path.startsWith(p))`, `file.path.endsWith("containerd.sock") || file.path.endsWith("docker.sock")`,
+		`file.path.startsWith("/dev/sd") || file.path.startsWith("/dev/nvme")`, `profile.ready && !profile.known && file.path.startsWith("/etc/")`,
+	},
+	"write": {
+		`file.path.startsWith("/etc/cron")`, `file.path == "/etc/ld.so.preload"`, `file.path.endsWith("authorized_keys")`, `file.path in ["/etc/passwd", "/etc/sudoers", "/etc/group"]`,
+		`file.name in [".bashrc", ".profile", ".bash_profile", ".zshrc"]`, `["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/lib/"].exists(p, file.path.startsWith(p))`,
+		`file.name.startsWith(".") && file.created`, `file.path.startsWith("/proc/sys/")`, `file.truncate && file.path.startsWith("/var/log/")`, `file.name == "release_agent"`,
+	},
+	"connect": {
+		`net.remote.ip in ["169.254.169.254", "fd00:ec2::254"]`, `net.remote.port in [10250, 10255, 2379]`, `!net.private && profile.ready && !profile.known`,
+		`net.remote.port in [3333, 4444, 5555, 7777, 14444]`, `net.protocol == "unix" && net.path.endsWith("containerd.sock")`, `net.name.matches("(minexmr|nanopool|supportxmr)")`,
+		`net.remote.port == 22 && process.name != "ssh"`,
+	},
+	"dns": {`dns.longest > 50`, `dns.name.matches("(minexmr|nanopool|supportxmr|2miners)")`, `dns.foreign`, `dns.domain in ["onion.to", "ngrok.io"]`},
+}
+
+// quiet is an engine of Seawall's own rules and of typical ones, 80 or more.
 func quiet(b *testing.B) *detect.Engine {
 	b.Helper()
-	own := runtimeRules(b)
-	var rules []*check.Rule
-	for i := 0; len(rules) < max(80, len(own)); i++ {
-		r := *own[i%len(own)]
-		r.Off = false
-		if i >= len(own) {
-			r.ID += "-" + string(rune('a'+i/len(own)%26)) + string(rune('a'+i%26))
+	rules := runtimeRules(b)
+	for kind, all := range typical {
+		for i, deny := range all {
+			text, _ := json.Marshal(deny)
+			rules = append(rules, ruleOf(b, fmt.Sprintf("id: %s-%d\nmatch: %s\nwhen: container.present\nmessage: m\ndeny: %s", kind, i, kind, text)))
 		}
-		rules = append(rules, &r)
 	}
+	rules = append(rules,
+		ruleOf(b, "id: forks\nmatch: fork\ndeny: 'true'\nmessage: m\nby: container\ncount: 1000\nwithin: 1s"),
+		ruleOf(b, "id: renames\nmatch: rename\ndeny: 'true'\nmessage: m\nby: process\ncount: 100\nwithin: 10s"),
+		ruleOf(b, "id: names\nmatch: dns\ndeny: dns.longest > 30\nmessage: m\nby: container\ncount: 20\nwithin: 1m\ndistinct: dns.name"))
 	e, err := detect.New(rules, detect.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Logf("%d rules", len(e.Checks()))
 	return e
 }
 
@@ -68,10 +107,12 @@ func BenchmarkObserve(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
-	i := 0
+	i := uint64(0)
 	for b.Loop() {
-		e.Observe(events[i%len(events)])
+		ev := events[i%uint64(len(events))]
 		i++
+		ev.Boot = i * 100_000 // ten thousand events a second
+		e.Observe(ev)
 	}
 	b.ReportMetric(float64(e.Stats().Interpreted), "interpreted")
 }
@@ -82,6 +123,22 @@ func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		if _, err := detect.New(rules, detect.Options{}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestNoAllocation: an event that no check is about costs no memory.
+func TestNoAllocation(t *testing.T) {
+	e := engineOf(t, detect.Options{}, append(runtimeRules(t), languageRules(t)[0])...)
+	seen := map[seawall.EventKind]bool{}
+	for _, ev := range mixture(t) {
+		// Command lines are joined, and connections counted: those cost some.
+		if seen[ev.Kind] || ev.Kind == seawall.EventExec || ev.Kind == seawall.EventConnect {
+			continue
+		}
+		seen[ev.Kind] = true
+		if n := testing.AllocsPerRun(100, func() { e.Observe(ev) }); n > 0 {
+			t.Errorf("%s: %v allocations", ev.Kind, n)
 		}
 	}
 }

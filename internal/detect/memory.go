@@ -286,7 +286,11 @@ func (c *counter) add(r *rule, ev *seawall.Event, at, n uint64, v string) bool {
 		if c.values == nil {
 			c.values = map[string]uint64{}
 		}
-		c.values[strings.Clone(clip(v, maxDistinct))] = at
+		v = clip(v, maxDistinct)
+		if _, known := c.values[v]; !known {
+			v = strings.Clone(v) // what it is part of may be long
+		}
+		c.values[v] = at
 		if len(c.values) >= r.Count {
 			for v, t := range c.values {
 				if past(t, at, r.within) {
@@ -301,9 +305,10 @@ func (c *counter) add(r *rule, ev *seawall.Event, at, n uint64, v string) bool {
 		return true
 	}
 	if len(c.recent) == maxRecent {
-		c.recent = c.recent[1:]
+		copy(c.recent, c.recent[1:])
+		c.recent = c.recent[:maxRecent-1]
 	}
-	c.recent = append(slices.Clip(c.recent), ev)
+	c.recent = append(c.recent, ev)
 	return false
 }
 
