@@ -64,8 +64,11 @@ func (e *entry) madeBy(stub *seawall.Process) bool {
 	return e.parent != nil && e.parent.pid == stub.PID && e.parent.same(stub.Start)
 }
 
-// startsAt replaces the start that a list gave by the kernel's.
+// startsAt replaces the start that a list gave, in ticks, by the kernel's.
 func (t *Table) startsAt(e *entry, start uint64) {
+	if e.start%uint64(Tick) != 0 || start <= e.start {
+		return
+	}
 	e.start = start
 	next := *e.cur
 	next.Start = start
@@ -141,6 +144,8 @@ func (t *Table) setParent(e *entry, stub *seawall.Process) {
 			return
 		}
 		p = t.insert(stub, true)
+	} else {
+		t.startsAt(p, stub.Start)
 	}
 	if p.tick() > e.tick() {
 		return

@@ -116,10 +116,9 @@ func (t *Table) Observe(ev *seawall.Event) {
 		return
 	}
 	e := t.find(bare.PID, bare.Start)
-	switch {
-	case e == nil:
+	if e == nil {
 		e = t.insert(bare, ev.Kind == seawall.EventFork)
-	case e.start%uint64(Tick) == 0 && bare.Start > e.start: // listed, in ticks
+	} else {
 		t.startsAt(e, bare.Start)
 	}
 	if bare.Parent != nil && (!e.linked || ev.Kind == seawall.EventFork && !e.madeBy(bare.Parent)) {
