@@ -242,11 +242,11 @@ func (c *Comparison) compare(before, after *reach.Model) {
 				list = c.list(before.Ports(from.peer, to.peer), after.Ports(from.peer, to.peer))
 			}
 			if list >= 0 {
-				cells = append(cells, cell{int32(j), list}) //nolint:gosec // an index
+				cells = append(cells, cell{int32(j), list})
 			}
 		}
 		if len(cells) > 0 {
-			c.rows = append(c.rows, row{int32(i), slices.Clone(cells)}) //nolint:gosec // an index
+			c.rows = append(c.rows, row{int32(i), slices.Clone(cells)})
 		}
 	}
 }
