@@ -111,8 +111,9 @@ func New(rules []*check.Rule, o Options) (*Engine, error) {
 // interpretOnly takes the closures out of a rule.
 func (r *rule) interpretOnly() {
 	all := []*expression{r.when, r.deny, r.distinct}
-	for _, s := range r.steps {
-		all = append(all, s.when, s.deny)
+	for i := range r.steps {
+		all = append(all, r.steps[i].when, r.steps[i].deny)
+		r.steps[i].join = nil
 	}
 	for _, p := range r.message {
 		all = append(all, p.expr)
@@ -223,7 +224,7 @@ func (e *Engine) judge(r *rule) *seawall.Alert {
 		return nil
 	}
 	last := len(r.steps) - 1
-	for _, en := range slices.Backward(e.memory.slots[slot{r, last, scopeOf(r.By, e.frame.event)}]) {
+	for _, en := range slices.Backward(e.before(r, last)) {
 		if !e.follows(&en.trail, r.steps[last].within) {
 			continue
 		}
@@ -235,6 +236,12 @@ func (e *Engine) judge(r *rule) *seawall.Alert {
 	return nil
 }
 
+// before returns the sequences that have come to a step and that the event may
+// continue.
+func (e *Engine) before(r *rule, i int) []*entry {
+	return e.memory.slots[slot{r, i, scopeOf(r.By, e.frame.event), e.frame.joinValue(r.steps[i].join, ofEvent)}]
+}
+
 // follows says whether the event came after a trail and within a window.
 func (e *Engine) follows(t *trail, within uint64) bool {
 	at := e.at()
@@ -243,14 +250,14 @@ func (e *Engine) follows(t *trail, within uint64) bool {
 
 // note takes note of the event as a step of a sequence.
 func (e *Engine) note(r *rule, i int) {
-	s, ev := &r.steps[i], e.frame.event
+	s := &r.steps[i]
 	if i == 0 {
 		if e.holds(r, s.when, s.deny) {
 			e.remember(r, 0, trail{})
 		}
 		return
 	}
-	before := e.memory.slots[slot{r, i - 1, scopeOf(r.By, ev)}]
+	before := e.before(r, i-1)
 	if len(before) == 0 || !e.holds(r, s.when, nil) {
 		return
 	}
@@ -269,7 +276,9 @@ func (e *Engine) note(r *rule, i int) {
 func (e *Engine) remember(r *rule, i int, t trail) {
 	ev, at := e.frame.event, e.at()
 	t.events[i], t.at = ev, at
-	en := e.memory.add(slot{r, i, scopeOf(r.By, ev)}, owner(ev), e.now, later(at, r.steps[i].within))
+	e.frame.steps = t.events
+	s := slot{r, i, scopeOf(r.By, ev), e.frame.joinValue(r.steps[i].join, ofStep)}
+	en := e.memory.add(s, owner(ev), e.now, later(at, r.steps[i].within))
 	en.trail = t
 }
 
@@ -296,7 +305,7 @@ func (e *Engine) matched(r *rule, earlier []*seawall.Event) *seawall.Alert {
 			return nil
 		}
 	}
-	s := slot{r, counterStep, scopeOf(r.By, ev)}
+	s := slot{rule: r, step: counterStep, scope: scopeOf(r.By, ev)}
 	expires := later(at, r.within)
 	var en *entry
 	if list := e.memory.slots[s]; len(list) > 0 {

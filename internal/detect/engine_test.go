@@ -265,16 +265,17 @@ message: '{drop.file.path}'`)
 // TestFloodKeepsOthers: a container that begins sequences without end pushes out
 // its own, nobody else's, wherever the limit lies.
 func TestFloodKeepsOthers(t *testing.T) {
+	// Neither < nor > is what sequences are found by.
 	const fields = `
 match: exec
 within: 10m
 after: [{match: write, as: drop}]
-deny: process.program.inode == drop.file.inode
+deny: process.program.inode <= drop.file.inode && process.program.inode >= drop.file.inode
 message: m
 `
 	limits := map[string]detect.Limits{
 		"one-container": {ContainerEntries: 8, ScopeEntries: 100, Entries: 1000},
-		"one-scope":     {ContainerEntries: 1000, ScopeEntries: 8, Entries: 1000},
+		"one-scope":     {ContainerEntries: 1000, ScopeEntries: 8, JoinedEntries: 8, Entries: 1000},
 		"all":           {ContainerEntries: 1000, ScopeEntries: 1000, Entries: 16},
 	}
 	for name, l := range limits {
@@ -306,6 +307,40 @@ message: m
 				}
 			})
 		}
+	}
+}
+
+// TestSequencesAreFoundByValue: a thousand other files written in between do not
+// push out the one that is run, and a file written again and again is kept.
+func TestSequencesAreFoundByValue(t *testing.T) {
+	e := engineOf(t, detect.Options{}, ruleOf(t, `
+match: exec
+by: container
+within: 10m
+after: [{match: write, as: drop}]
+deny: drop.file.inode == process.program.inode && process.program.dev == drop.file.dev
+message: m
+`))
+	write := func(inode uint64, at float64) {
+		ev := event(seawall.EventWrite, "c", 5, at)
+		ev.File = &seawall.File{Path: "/f", Traits: seawall.Traits{Inode: inode}}
+		e.Observe(ev)
+	}
+	write(7, 1)
+	for i := range uint64(1000) {
+		write(1000+i, 2)
+		write(8, 2)
+	}
+	for _, inode := range []uint64{7, 8, 1500, 9} {
+		ev := event(seawall.EventExec, "c", 5, 3)
+		ev.Process.Program.Inode = inode
+		ev.Process.Exe = fmt.Sprint("/", inode)
+		if got := len(e.Observe(ev)); got != map[bool]int{true: 1}[inode != 9] {
+			t.Errorf("inode %d: %d alerts", inode, got)
+		}
+	}
+	if s := e.Stats(); s.Entries != 1009 {
+		t.Errorf("%d entries", s.Entries)
 	}
 }
 

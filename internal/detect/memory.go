@@ -15,8 +15,9 @@ import (
 type Limits struct {
 	// Entries are counters and begun sequences: of all containers together, of one
 	// container, and of one check within one of what it counts by. Defaults 16384,
-	// 512, 128.
-	Entries, ContainerEntries, ScopeEntries int
+	// 1024, 128. Begun sequences that wait for the same file, process or other value
+	// are alike: JoinedEntries of them are kept, by default 8.
+	Entries, ContainerEntries, ScopeEntries, JoinedEntries int
 	// Folds are the repeated alerts that are being counted: of all containers, and
 	// of one check in one container. Defaults 8192, 32.
 	Folds, ContainerFolds int
@@ -26,7 +27,7 @@ func (l Limits) orDefaults() Limits {
 	for _, d := range []struct {
 		limit    *int
 		fallback int
-	}{{&l.Entries, 16384}, {&l.ContainerEntries, 512}, {&l.ScopeEntries, 128}, {&l.Folds, 8192}, {&l.ContainerFolds, 32}} {
+	}{{&l.Entries, 16384}, {&l.ContainerEntries, 1024}, {&l.ScopeEntries, 128}, {&l.JoinedEntries, 8}, {&l.Folds, 8192}, {&l.ContainerFolds, 32}} {
 		if *d.limit <= 0 {
 			*d.limit = d.fallback
 		}
@@ -99,12 +100,13 @@ func treeRoot(p *seawall.Process, contained bool) *seawall.Process {
 	return p
 }
 
-// slot is where the entries of one rule, step and scope lie. The counter of a rule
-// is at the step before the first.
+// slot is where the entries of one rule, step, scope and joined value lie. The
+// counter of a rule is at the step before the first.
 type slot struct {
 	rule *rule
 	step int
 	scope
+	join joinValue
 }
 
 // counter is the step at which counters lie.
@@ -162,7 +164,7 @@ func (m *memory) add(s slot, ownerID string, now, expires uint64) *entry {
 	if sh.entries.Len() >= m.limits.ContainerEntries {
 		m.evict(sh.oldest(), now)
 	}
-	if len(m.slots[s]) >= m.limits.ScopeEntries {
+	if len(m.slots[s]) >= m.limitOf(s) {
 		m.evict(crowded(m.slots[s]), now)
 	}
 	if m.total >= m.limits.Entries {
@@ -179,6 +181,13 @@ func (m *memory) add(s slot, ownerID string, now, expires uint64) *entry {
 		s.rule.trails++
 	}
 	return e
+}
+
+func (m *memory) limitOf(s slot) int {
+	if s.step != counterStep && s.rule.steps[s.step].join != nil {
+		return m.limits.JoinedEntries
+	}
+	return m.limits.ScopeEntries
 }
 
 // dropExpired takes away what is too old, as far as it lies at the front.

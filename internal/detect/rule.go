@@ -41,6 +41,7 @@ type step struct {
 	kinds      []seawall.EventKind
 	when, deny *expression // nil: always
 	within     uint64      // nanoseconds until the next step
+	join       *join       // with the next step, or the judgement; may be nil
 }
 
 // piece is a piece of a message: text, or an expression's value.
@@ -90,6 +91,13 @@ func compile(env *cel.Env, source *check.Rule) (*rule, error) {
 		if *b.dst, err = compileExpression(env, r, b.text, cel.BoolType); err != nil {
 			return nil, source.Broken(b.field, err)
 		}
+	}
+	for i := range r.steps {
+		next := r.deny
+		if i+1 < len(r.steps) {
+			next = r.steps[i+1].deny
+		}
+		r.steps[i].join = joinOn(next, r, r.names[i])
 	}
 	if source.Distinct != "" {
 		if r.distinct, err = compileExpression(env, r, source.Distinct, cel.StringType, cel.IntType); err != nil {
