@@ -78,6 +78,7 @@ type settings struct {
 	server, account                                             string
 	learn                                                       time.Duration
 	approve                                                     string
+	syscalls                                                    bool
 }
 
 func serve(ctx context.Context, args []string) error {
@@ -95,6 +96,7 @@ func serve(ctx context.Context, args []string) error {
 	flags.StringVar(&s.server, "apiserver", "", "address of the API server (default: that of the pod)")
 	flags.StringVar(&s.account, "account", kubeapi.AccountDir, "folder with the ca.crt and token of the agent's account")
 	flags.DurationVar(&s.learn, "learn", 10*time.Minute, "how long nothing new must come until a workload counts as known")
+	flags.BoolVar(&s.syscalls, "syscalls", false, "record the system calls of containers until they count as known; every call of the node is then some 0.2 µs slower")
 	flags.StringVar(&s.approve, "approve", "", "namespaces, separated by commas, whose automatic containments wait for approval; * is all")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -135,7 +137,7 @@ func start(ctx context.Context, s *settings) error {
 		return err
 	}
 	o := agent.Options{
-		Node: s.node, Version: versionText(), Rules: rules, Mode: mode, State: s.state, Log: log, Links: probe.HostLinks,
+		Node: s.node, Version: versionText(), Rules: rules, Mode: mode, State: s.state, Syscalls: s.syscalls, Log: log, Links: probe.HostLinks,
 		Profile: profile.Options{Quiet: s.learn}, Budget: respond.Budget{Approve: strings.FieldsFunc(s.approve, func(r rune) bool { return r == ',' })},
 	}
 	if s.exceptions != "" {

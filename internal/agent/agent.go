@@ -39,8 +39,17 @@ type Sensor interface {
 	Poll(f func(*seawall.Event)) error
 	Coverage() probe.Coverage
 	Ledger() (probe.Ledger, error)
+	// Processes lists those that run, exactly but for their arguments.
+	Processes() ([]*seawall.Process, error)
 	Watch(cgroup uint64, off []seawall.EventKind, flags probe.Interest) error
 	Unwatch(cgroup uint64) error
+	SetNamespaces(cgroup uint64, ns seawall.Namespaces) error
+	WatchLink(index int) error
+	Attach(hook string) error
+	Detach(hook string) error
+	Learn(cgroup uint64) error
+	Unlearn(cgroup uint64) error
+	Syscalls(cgroup uint64) (made, denied []string, err error)
 }
 
 // Options of an Agent. Sensor, Rules, Runtime and State must be set.
@@ -67,6 +76,9 @@ type Options struct {
 	Mode Mode
 	// State is the folder for what must survive the agent.
 	State string
+	// Syscalls records the system calls of containers until their profiles are ready.
+	// Every call of the node is then a little slower.
+	Syscalls bool
 	// Poll is how often the sensor is read; 10 ms by default.
 	Poll time.Duration
 	Log  *slog.Logger
@@ -117,6 +129,8 @@ type Agent struct {
 	responses chan response
 	began     time.Time
 
+	own      chan *seawall.Event // events that the agent makes itself
+	ownLost  atomic.Uint64
 	polls    atomic.Uint64
 	late     atomic.Uint64 // polls that came more than a second after the one before
 	pollErrs atomic.Uint64
@@ -155,12 +169,12 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		o: o, log: o.Log, engine: engine, spool: sp, profiles: profile.NewBook(o.Profile), began: time.Now(),
-		responses: make(chan response, 64), problems: map[string]string{}, isolating: map[string]bool{},
+		responses: make(chan response, 64), own: make(chan *seawall.Event, 4096), problems: map[string]string{}, isolating: map[string]bool{},
 	}
 	for _, r := range o.Rules {
 		a.isolating[r.ID] = r.Respond == "isolate"
 	}
-	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, func(c cri.Change) { a.pods.changed(c) })
+	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, a.described)
 	a.modes.told = a.resolver.PodChanged
 	a.backlog = cri.NewBacklog(a.resolver)
 	a.processes = process.New(process.Options{Container: a.resolver.Container})
@@ -211,6 +225,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		side.Go(func() { a.respondLoop(ctx) })
 	}
 	side.Go(func() { a.keepProfiles(ctx) })
+	if a.o.Syscalls {
+		side.Go(func() { a.learnSyscalls(ctx) })
+	}
 
 	// Events are on already: what starts while the lists are read is in both, which the
 	// resolver and the table know.
@@ -243,6 +260,9 @@ func (a *Agent) poll() {
 			a.log.Error("reading events", "error", err)
 		}
 	}
+	for range len(a.own) {
+		a.take(<-a.own)
+	}
 	a.backlog.Due(time.Now(), a.judge)
 	now := bootNow()
 	a.deliver(a.engine.Advance(now))
@@ -254,14 +274,22 @@ func (a *Agent) poll() {
 	}
 }
 
-// findProcesses tells of the processes that there are.
+// findProcesses tells of the processes that there are: the kernel knows when they
+// started, /proc what they were started with.
 func (a *Agent) findProcesses() {
+	exact, err := a.o.Sensor.Processes()
+	if err != nil {
+		a.problem("processes", "those that ran before the agent are known from /proc alone: "+err.Error())
+	}
+	for _, p := range exact {
+		a.processes.Add(p)
+	}
 	if a.o.Proc == nil {
 		return
 	}
 	list, err := a.o.Proc.List(a.o.Cgroups)
 	if err != nil {
-		a.problem("processes", "those that ran before the agent are not known: "+err.Error())
+		a.problem("processes", "what ran before the agent is not wholly known: "+err.Error())
 		return
 	}
 	a.processes.Sync(list.At, list.Processes)

@@ -9,12 +9,22 @@ import (
 	"seawall.io/seawall"
 )
 
+// made takes an event that the agent itself made, through the same way as others.
+func (a *Agent) made(ev *seawall.Event) {
+	select {
+	case a.own <- ev:
+	default:
+		a.ownLost.Add(1)
+	}
+}
+
 // take is the first half of the way of an event: who did it.
 func (a *Agent) take(ev *seawall.Event) {
 	a.events.Add(1)
 	ev.Node = a.o.Node
 	if ev.Cgroup != nil {
 		a.pods.group(*ev.Cgroup)
+		a.watch(*ev.Cgroup)
 		if ev.Cgroup.Removed {
 			a.resolver.Remove(*ev.Cgroup)
 		} else {
@@ -32,6 +42,7 @@ func (a *Agent) take(ev *seawall.Event) {
 	if ev.Process != nil && a.o.Cgroups != nil {
 		if g, err := a.o.Cgroups.Of(ev.Process.PID); err == nil && g.ID == ev.Process.Cgroup {
 			a.pods.group(g)
+			a.watch(g)
 			a.resolver.Add(g)
 			if a.backlog.Offer(ev, now, a.judge) {
 				return

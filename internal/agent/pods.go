@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/cri"
+	"seawall.io/seawall/internal/probe"
 	"seawall.io/seawall/internal/respond"
 )
 
@@ -61,19 +63,48 @@ func (p *pods) group(g seawall.Cgroup) {
 	}
 }
 
-// changed takes over what the runtime says of a container.
-func (p *pods) changed(c cri.Change) {
-	if c.State.Pod == nil || c.State.Container == nil {
+// described hears of each step in what the runtime says of a container.
+func (a *Agent) described(c cri.Change) {
+	first := a.pods.changed(c)
+	if c.State.Container == nil || c.State.Identity != seawall.Resolved {
 		return
+	}
+	if ns := c.State.Container.NS; ns != nil {
+		for _, group := range c.Cgroups {
+			if err := a.o.Sensor.SetNamespaces(group, *ns); err != nil {
+				a.problem("namespaces", "a container's own namespaces cannot be set: "+err.Error())
+			}
+		}
+	}
+	if !first || c.State.Pod == nil || c.State.Pod.HostNetwork || c.State.Container.PID == 0 || a.o.Links == nil {
+		return
+	}
+	// The pod's network is made ready to be cut, so that cutting is one write.
+	links, err := a.o.Links(int(c.State.Container.PID))
+	for _, link := range links {
+		err = errors.Join(err, a.o.Sensor.WatchLink(link))
+	}
+	if err != nil {
+		a.problem("links", "raw packets of pods cannot be cut: "+err.Error())
+	}
+}
+
+// changed takes over what the runtime says of a container.
+// first says that it is the first that is known of its pod.
+func (p *pods) changed(c cri.Change) (first bool) {
+	if c.State.Pod == nil || c.State.Container == nil {
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.byID[c.State.Pod.UID]
 	if s == nil {
-		return // its groups are gone already
+		return false // its groups are gone already
 	}
+	first = s.pod == nil
 	s.pod = c.State.Pod
 	s.containers[c.State.Container.ID] = c.State.Container
+	return first
 }
 
 // find returns a pod by its name. Of two with one name (a StatefulSet's, as one ends
@@ -152,6 +183,43 @@ func (a *Agent) findGroups() {
 	}
 	for _, g := range list {
 		a.pods.group(g)
+		a.watch(g)
 	}
 	a.resolver.Sync(began, list)
+}
+
+// watch tells the sensor which groups are containers', before anything runs in them.
+func (a *Agent) watch(g seawall.Cgroup) {
+	place := cri.ParseCgroup(g.Path)
+	if place.ContainerID == "" || place.Monitor {
+		return
+	}
+	var err error
+	if g.Removed {
+		err = a.o.Sensor.Unwatch(g.ID)
+	} else {
+		err = a.o.Sensor.Watch(g.ID, nil, probe.OfContainer)
+	}
+	if err != nil {
+		a.problem("watch", "the sensor cannot be told of a container: "+err.Error())
+	}
+}
+
+// groups returns the groups of containers, and what is known of them.
+func (a *Agent) groups() map[uint64]*cri.State {
+	a.pods.mu.Lock()
+	var ids []uint64
+	for _, s := range a.pods.byID {
+		for id := range s.groups {
+			ids = append(ids, id)
+		}
+	}
+	a.pods.mu.Unlock()
+	out := map[uint64]*cri.State{}
+	for _, id := range ids {
+		if state := a.resolver.Lookup(id); state != nil {
+			out[id] = state
+		}
+	}
+	return out
 }

@@ -336,6 +336,14 @@ func (b *Book) Load(profiles []*Profile) {
 	}
 }
 
+// Ready says whether the profile of a container has seen enough.
+func (b *Book) Ready(pod *seawall.Pod, c *seawall.Container) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.profiles[Key{pod.Namespace, pod.Workload, c.Name, c.Digest}]
+	return p != nil && p.Ready
+}
+
 // Dropped counts profiles that had to go for want of room.
 func (b *Book) Dropped() uint64 {
 	b.mu.Lock()
