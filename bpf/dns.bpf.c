@@ -13,12 +13,6 @@ RING(ring_dns);
 #define ETH_P_IPV6 0x86dd
 #define DNS_PORT 53
 
-/* Of a packet's payload the beginning is kept; a record has room for it in one of
- * three sizes. */
-#define ROOM_SMALL 128
-#define ROOM_MIDDLE 640
-#define ROOM_LARGE 2304
-
 #define PACKET_IN 1
 #define PACKET_TLS 2
 #define PACKET_SSH 4
@@ -33,18 +27,16 @@ struct packet {
 	u16 whole; /* what there was */
 };
 EXPORT(packet);
-struct packet_small {
-	struct packet p;
-	u8 data[ROOM_SMALL];
-};
-struct packet_middle {
-	struct packet p;
-	u8 data[ROOM_MIDDLE];
-};
-struct packet_large {
-	struct packet p;
-	u8 data[ROOM_LARGE];
-};
+/* Of a payload the beginning is kept, in records with room for so many bytes. */
+#define PACKET(room)                 \
+	struct packet_##room {       \
+		struct packet p;     \
+		u8 data[room];       \
+	}
+PACKET(128);
+PACKET(512);
+PACKET(1024);
+PACKET(2048);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -133,22 +125,26 @@ static __always_inline void fill_packet(struct packet *p, struct __sk_buff *skb,
 	p->len = 0;
 }
 
-/* Copies a packet into a record of one of the sizes. */
-#define COPY(ringmap, ring, ptype, room, kind, cgroup, owner, skb, h, flags, folded)         \
-	({                                                                                   \
-		ptype *r = reserve_for(ringmap, ring, ptype, owner, kind, cgroup);           \
-		if (r) {                                                                     \
-			fill_packet(&r->p, skb, h, flags);                                   \
-			if (folded)                                                          \
-				r->p.e.h.count = (folded) + 1;                               \
-			u32 n = skb->len - (h)->payload;                                     \
-			if (n > room)                                                        \
-				n = room;                                                    \
-			asm volatile("" : "+r"(n));                                          \
-			if (n > 0 && n <= room && !bpf_skb_load_bytes(skb, (h)->payload, r->data, n)) \
-				r->p.len = n;                                                \
-			submit(r, kind);                                                     \
-		}                                                                            \
+/* Copies a packet, which has a payload, into a record with room for a power of two
+ * of bytes. */
+#define COPY(ringmap, ring, room, kind, cgroup, owner, skb, h, flags, folded)                              \
+	({                                                                                                 \
+		struct packet_##room *r = reserve_for(ringmap, ring, struct packet_##room, owner, kind, cgroup); \
+		if (r) {                                                                                   \
+			fill_packet(&r->p, skb, h, flags);                                                 \
+			if (folded)                                                                        \
+				r->p.e.h.count = (folded) + 1;                                             \
+			u32 n = skb->len - (h)->payload;                                                   \
+			if (n > room)                                                                      \
+				n = room;                                                                  \
+			/* Between 1 and room, in a way that kernel 6.1 follows. */                        \
+			n--;                                                                               \
+			asm volatile("" : "+r"(n));                                                        \
+			n = (n & (room - 1)) + 1;                                                          \
+			if (!bpf_skb_load_bytes(skb, (h)->payload, r->data, n))                            \
+				r->p.len = n;                                                              \
+			submit(r, kind);                                                                   \
+		}                                                                                          \
 	})
 
 static __noinline int copy_dns(struct __sk_buff *skb, struct heads *h, struct owner *o, u32 flags)
@@ -159,12 +155,12 @@ static __noinline int copy_dns(struct __sk_buff *skb, struct heads *h, struct ow
 	if (!wanted(KIND_DNS, cgroup))
 		return 0;
 	u32 n = skb->len - h->payload;
-	if (n <= ROOM_SMALL)
-		COPY(ring_dns, RING_DNS, struct packet_small, ROOM_SMALL, KIND_DNS, cgroup, o, skb, h, flags, 0);
-	else if (n <= ROOM_MIDDLE)
-		COPY(ring_dns, RING_DNS, struct packet_middle, ROOM_MIDDLE, KIND_DNS, cgroup, o, skb, h, flags, 0);
+	if (n <= 128)
+		COPY(ring_dns, RING_DNS, 128, KIND_DNS, cgroup, o, skb, h, flags, 0);
+	else if (n <= 512)
+		COPY(ring_dns, RING_DNS, 512, KIND_DNS, cgroup, o, skb, h, flags, 0);
 	else
-		COPY(ring_dns, RING_DNS, struct packet_large, ROOM_LARGE, KIND_DNS, cgroup, o, skb, h, flags, 0);
+		COPY(ring_dns, RING_DNS, 2048, KIND_DNS, cgroup, o, skb, h, flags, 0);
 	return 0;
 }
 
@@ -175,10 +171,10 @@ static __noinline int copy_tls(struct __sk_buff *skb, struct heads *h, struct ow
 	u64 cgroup = o->h.cgroup;
 	if (!wanted(KIND_TLS, cgroup))
 		return 0;
-	if (skb->len - h->payload <= ROOM_MIDDLE)
-		COPY(ring_net, RING_NET, struct packet_middle, ROOM_MIDDLE, KIND_TLS, cgroup, o, skb, h, PACKET_TLS, 0);
+	if (skb->len - h->payload <= 1024)
+		COPY(ring_net, RING_NET, 1024, KIND_TLS, cgroup, o, skb, h, PACKET_TLS, 0);
 	else
-		COPY(ring_net, RING_NET, struct packet_large, ROOM_LARGE, KIND_TLS, cgroup, o, skb, h, PACKET_TLS, 0);
+		COPY(ring_net, RING_NET, 2048, KIND_TLS, cgroup, o, skb, h, PACKET_TLS, 0);
 	return 0;
 }
 
@@ -195,7 +191,7 @@ static __noinline int copy_beginning(struct __sk_buff *skb, struct heads *h, str
 		count_folded(KIND_SEND);
 		return 0;
 	}
-	COPY(ring_net, RING_NET, struct packet_small, ROOM_SMALL, KIND_SEND, cgroup, o, skb, h, flags, sum.count);
+	COPY(ring_net, RING_NET, 128, KIND_SEND, cgroup, o, skb, h, flags, sum.count);
 	return 0;
 }
 

@@ -186,17 +186,21 @@ static __always_inline u64 effective_caps(const struct cred *cred)
 	return caps;
 }
 
+/* Where a PID's number on a level is, behind the first: levels are 32 at most. The
+ * mask is for kernel 6.1, which knows no bounds of a product. */
+static __always_inline u64 upid_offset(struct pid *p)
+{
+	u64 level = BPF_CORE_READ(p, level);
+	return (level * bpf_core_type_size(struct upid)) & 0x7ff;
+}
+
 static __always_inline u32 namespaced_pid(struct task_struct *t)
 {
 	struct pid *p = t->thread_pid;
 	if (!p)
 		return 0;
-	u32 level = BPF_CORE_READ(p, level);
 	struct upid u = {};
-	if (level > 32)
-		return 0;
-	bpf_probe_read_kernel(&u, sizeof(u),
-			      (void *)__builtin_preserve_access_index(&p->numbers) + level * bpf_core_type_size(struct upid));
+	bpf_probe_read_kernel(&u, sizeof(u), (void *)__builtin_preserve_access_index(&p->numbers) + upid_offset(p));
 	return u.nr;
 }
 
@@ -235,14 +239,10 @@ static __always_inline void fill_header(struct header *h, struct task_struct *t,
 	h->pid_ns = 0;
 	struct pid *p = leader->thread_pid;
 	if (p) {
-		u32 level = BPF_CORE_READ(p, level);
 		struct upid u = {};
-		if (level <= 32) {
-			bpf_probe_read_kernel(&u, sizeof(u),
-					      (void *)__builtin_preserve_access_index(&p->numbers) + level * bpf_core_type_size(struct upid));
-			if (u.ns)
-				h->pid_ns = BPF_CORE_READ(u.ns, ns.inum);
-		}
+		bpf_probe_read_kernel(&u, sizeof(u), (void *)__builtin_preserve_access_index(&p->numbers) + upid_offset(p));
+		if (u.ns)
+			h->pid_ns = BPF_CORE_READ(u.ns, ns.inum);
 	}
 	__builtin_memcpy(h->comm, t->comm, sizeof(h->comm));
 }

@@ -45,12 +45,10 @@ func answer(t testing.TB, query []byte) []byte {
 	var p dnsmessage.Parser
 	h, err := p.Start(query)
 	if err != nil {
-		t.Error(err)
 		return nil
 	}
 	q, err := p.Question()
 	if err != nil {
-		t.Error(err)
 		return nil
 	}
 	h.Response = true
