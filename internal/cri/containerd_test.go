@@ -19,11 +19,14 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/probe"
+	"seawall.io/seawall/internal/process"
 	"seawall.io/seawall/internal/procfs"
 	"seawall.io/seawall/test/images"
 )
@@ -460,6 +463,70 @@ func TestContainerd(t *testing.T) {
 		}
 		slices.Sort(took)
 		t.Logf("%d containers resolved in %v to %v, median %v", n, took[0], took[n-1], took[n/2])
+	})
+
+	t.Run("entry", func(t *testing.T) {
+		sensor, err := probe.Open(probe.Options{Hooks: []string{"process"}})
+		if err != nil {
+			t.Skip(err)
+		}
+		defer sensor.Close()
+		table := process.New(process.Options{Container: r.Container})
+		proc, err := procfs.Open("/proc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := proc.List(m.cgroups)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Sync(list.At, list.Processes)
+		listed := map[string]string{}
+		for _, p := range table.Live() {
+			if s := r.Lookup(p.Cgroup); s != nil && s.Container != nil {
+				listed[s.Container.Name] = p.Entry
+			}
+		}
+		if listed["app"] != "init" || listed[""] != "init" {
+			t.Errorf("of the listed processes: %v", listed)
+		}
+
+		id, err := p.run(t.Context(), "server", nil, "/bin/sh", "-c", "(/bin/true; :); exec /bin/sleep 1000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := p.group(t)
+		if out, err := m.cri.ExecSync(t.Context(), &runtime.ExecSyncRequest{ContainerId: id, Cmd: []string{"/bin/sh", "-c", "/bin/true; /bin/sleep 0"}, Timeout: 30}); err != nil || out.GetExitCode() != 0 {
+			t.Fatal(out, err)
+		}
+		got := map[string]bool{}
+		want := map[string]bool{
+			"exec init /bin/sh -c (/bin/true; :); exec /bin/sleep 1000": true, // what the container was made for
+			"exec  /bin/true":                              true, // which both run
+			"exec init /bin/sleep 1000":                    true, // what its first process became
+			"exec exec /bin/sh -c /bin/true; /bin/sleep 0": true, // what was put into it, and became the next
+			"exec exec /bin/sleep 0":                       true,
+		}
+		for end := time.Now().Add(20 * time.Second); !got["exec exec /bin/sleep 0"]; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the last program was not seen, only %v", got)
+			}
+			err := sensor.Poll(func(ev *seawall.Event) {
+				table.Observe(ev)
+				if ev.Process == nil || ev.Kind != seawall.EventExec {
+					return
+				}
+				if c, _ := r.Container(ev.Process.Cgroup); c == g.ID {
+					got[fmt.Sprintf("%s %s %s", ev.Kind, ev.Process.Entry, strings.Join(ev.Process.Args, " "))] = true
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	})
 
 	t.Run("restart", func(t *testing.T) {

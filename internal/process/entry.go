@@ -19,6 +19,7 @@ type entry struct {
 
 	linked bool // the parent was named
 	root   bool // the runtime put it into its container
+	open   bool // whether it did is not known yet
 	blank  bool // an event had it without its program
 	exited bool
 	ended  uint64
@@ -223,7 +224,11 @@ func (t *Table) relink(e *entry) {
 		t.release(old)
 	}
 	cur := e.cur
-	e.cur = t.rebuilt(cur, v)
+	next := *cur
+	if e.open {
+		t.enter(e, &next.Process)
+	}
+	e.cur = t.rebuilt(&next, v)
 	t.release(cur)
 	t.join(e, e.cur.Cgroup)
 	t.filled(e)
@@ -293,10 +298,7 @@ func (t *Table) exec(e *entry, bare *seawall.Process, boot uint64) {
 		return
 	}
 	t.join(e, i.Cgroup)
-	if i.Entry == "" {
-		i.Entry = t.entryOf(e, &i.Process)
-	}
-	e.root = i.Entry == "init" || i.Entry == "exec"
+	t.enter(e, &i.Process)
 	i.text = t.keep(e, &i.Process)
 	t.release(e.old)
 	e.old, e.before, e.since, e.seen = e.cur, e.since, boot, max(e.seen, boot)
@@ -316,50 +318,57 @@ func (t *Table) program(e *entry, p *seawall.Process) {
 		setHeader(&next.Process, p)
 	}
 	t.join(e, next.Cgroup)
-	if next.Entry == "" {
-		next.Entry = t.entryOf(e, &next.Process)
-	}
-	e.root = next.Entry == "init" || next.Entry == "exec"
+	t.enter(e, &next.Process)
 	next.text = t.keep(e, &next.Process)
 	next.own, next.known = true, true
 	t.replace(e, next)
 	t.filled(e)
 }
 
-// entryOf says what a program is to its container: the first one, one that was put
-// into it later, or "" for what these made. The runtime's own program, which runs
-// in the cgroup of the container but still sees the files of the node, is none of
-// them.
-func (t *Table) entryOf(e *entry, p *seawall.Process) string {
-	if t.options.Container == nil {
-		return ""
+// enter says what a program is to its container: the first one, one that was put
+// into it later, or none of both, since one of these made it. The runtime's own
+// program, which may run in the group of the container but sees the files of the
+// node, is none of them either. As long as the processes that made it are not known
+// that stays open.
+func (t *Table) enter(e *entry, p *seawall.Process) {
+	e.open = false
+	if p.Entry == "" && t.options.Container != nil {
+		if c, ok := t.options.Container(p.Cgroup); ok {
+			p.Entry, e.open = t.entryInto(c, e, p)
+		} else {
+			p.Entry = "node"
+		}
 	}
-	c, ok := t.options.Container(p.Cgroup)
-	if !ok {
-		return "node"
-	}
+	e.root = p.Entry == "init" || p.Entry == "exec"
+}
+
+func (t *Table) entryInto(c uint64, e *entry, p *seawall.Process) (entry string, open bool) {
 	if e.root {
-		return e.cur.Entry
+		return e.cur.Entry, false
 	}
-	v := t.version(e)
-	for ; v != nil; v = v.parent {
-		if above, ok := t.options.Container(v.Cgroup); !ok || above != c {
-			break
-		}
-		if v.Entry == "init" || v.Entry == "exec" {
-			return ""
-		}
-	}
-	if p.NS != nil {
-		if v == nil {
-			if first := t.find(1, 0); first != nil {
-				v = first.cur
+	for v := t.version(e); v != nil; v = v.parent {
+		switch above, ok := t.options.Container(v.Cgroup); {
+		case ok && above == c:
+			if v.Entry == "init" || v.Entry == "exec" {
+				return "", false
 			}
-		}
-		if v != nil && v.NS != nil && v.NS.Mnt == p.NS.Mnt {
-			return ""
+		case !v.known:
+			return "", true
+		case v.own: // the runtime; what it forks may be in the container's namespaces already
+			if p.NS != nil && v.NS != nil && p.NS.Mnt == v.NS.Mnt {
+				return "", false
+			}
+			return t.entered(e, p), false
 		}
 	}
+	// Nothing is known of whoever made it.
+	if p.NSPID == 1 {
+		return t.entered(e, p), false
+	}
+	return "", true
+}
+
+func (t *Table) entered(e *entry, p *seawall.Process) string {
 	if e.group.entered && p.NSPID != 1 {
 		return "exec"
 	}

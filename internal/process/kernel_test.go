@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,11 +93,11 @@ func TestKernel(t *testing.T) {
 			if ev.Process == nil || !mine(ev.Process) {
 				return
 			}
-			line := ev.Kind.String()
+			line := []string{ev.Kind.String()}
 			for p := ev.Process; p != nil && p.PID != self.PID; p = p.Parent {
-				line += " " + p.Exe
+				line = append(line, p.Exe)
 			}
-			lines[line]++
+			lines[strings.Join(line, " ")]++
 			if ev.Kind == seawall.EventExit && slices.Contains(pids, ev.Process.PID) {
 				exits++
 			}

@@ -314,10 +314,28 @@ func TestEntry(t *testing.T) {
 	if got := observe(table, exec(60, app, "/app")); got.Entry != "init" {
 		t.Errorf("what the first process becomes is %q", got.Entry)
 	}
+	// For a session, runc enters the namespaces first and the group last.
+	stage = in(69, 69, host, 7, 69)
+	observe(table, fork(69, runc, stage))
 	session := in(70, 70, web, 7, 9)
-	observe(table, fork(70, runc, session))
+	observe(table, fork(70, stage, session))
 	if got := observe(table, exec(71, session, "/bin/sh")); got.Entry != "exec" {
 		t.Errorf("a program that was put into the container is %q", got.Entry)
+	}
+	command := in(72, 72, web, 7, 10)
+	if got := observe(table, fork(72, session, command), exec(73, command, "/bin/id")); got.Entry != "" || got.Parent.Entry != "exec" {
+		t.Errorf("what a session runs is %q, made by %q", got.Entry, got.Parent.Entry)
+	}
+
+	// Where the fork that made it is not known yet, nothing is said.
+	late := in(81, 81, web, 7, 11)
+	late.Parent = &seawall.Process{PID: 80, Start: 80}
+	if got := observe(table, exec(82, late, "/bin/ls")); got.Entry != "" {
+		t.Errorf("of a program whose maker is not known is said that it is %q", got.Entry)
+	}
+	observe(table, fork(80, runc, in(80, 80, host, 7, 80)))
+	if got := table.Get(81, 81); got.Entry != "exec" {
+		t.Errorf("once its maker is known it is %q", got.Entry)
 	}
 	consistent(t, table)
 }
