@@ -206,11 +206,10 @@ func (f *FS) process(pid uint32, cgroups *Cgroups, ids map[string]uint64) (*seaw
 	if p.Cwd, err = os.Readlink(filepath.Join(dir, "cwd")); err != nil {
 		skip("cwd", err)
 	}
-	switch p.Exe, err = os.Readlink(filepath.Join(dir, "exe")); {
-	case err != nil:
+	if p.Exe, err = os.Readlink(filepath.Join(dir, "exe")); err != nil {
 		skip("exe", err) // kernel threads and zombies have none
-		p.Exe = ""
-	default:
+	}
+	if err == nil || !gone(err) {
 		for i := range p.Stdio {
 			p.Stdio[i] = stdio(filepath.Join(dir, "fd", strconv.Itoa(i)))
 		}
@@ -222,8 +221,13 @@ func (f *FS) process(pid uint32, cgroups *Cgroups, ids map[string]uint64) (*seaw
 			}
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "stat")); err != nil {
-		return nil, nil // it ended while it was read: what could not be read is no news
+	// What could not be read of a process that ended meanwhile is no news, and what
+	// was read may be of another that has its PID.
+	if raw, err = readSome(filepath.Join(dir, "stat"), 4096); err != nil {
+		return nil, nil
+	}
+	if again, err := parseStat(raw); err != nil || again.start != st.start {
+		return nil, nil
 	}
 	return p, skipped
 }
@@ -237,6 +241,7 @@ type memory struct {
 
 // slowly reads what a process could keep its reader waiting for.
 func (f *FS) slowly(dir string, p *seawall.Process, skip func(string, error)) {
+	named := p.Exe != ""
 	p.Exe, p.Program = program(p.Exe)
 	if f.stuck.Load() >= maxStuck {
 		skip("cmdline", fmt.Errorf("%d readers are already stuck in the memory of processes that do not answer", maxStuck))
@@ -248,7 +253,9 @@ func (f *FS) slowly(dir string, p *seawall.Process, skip func(string, error)) {
 		defer f.stuck.Add(-1)
 		var m memory
 		m.args, m.argsErr = readSome(filepath.Join(dir, "cmdline"), MaxArgs)
-		m.program, m.exeErr = traits(filepath.Join(dir, "exe"))
+		if named {
+			m.program, m.exeErr = traits(filepath.Join(dir, "exe"))
+		}
 		answer <- m
 	}()
 	timer := time.NewTimer(f.patience)
