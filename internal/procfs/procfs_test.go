@@ -245,8 +245,8 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// FuzzParseStat: whatever a process calls itself, the rest is read as it is.
-func FuzzParseStat(f *testing.F) {
+// FuzzProcess: whatever a process calls itself, the rest is read as it is.
+func FuzzProcess(f *testing.F) {
 	f.Add("init", []byte("1 (init) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 5 1 1"))
 	f.Add("a) R 1\n(b) S 4", []byte("0::/a (deleted)\nUid:\t1\t2\n"))
 	f.Add(")", []byte("()"))
