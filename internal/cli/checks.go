@@ -11,6 +11,7 @@ import (
 
 	"seawall.io/seawall/checks"
 	"seawall.io/seawall/internal/check"
+	"seawall.io/seawall/internal/detect"
 	"seawall.io/seawall/internal/manifest"
 	"seawall.io/seawall/internal/vap"
 )
@@ -86,7 +87,25 @@ func loadFolder(dir string, funcs map[string]check.Func) ([]*check.Rule, error) 
 	if errs := set.Compile(); len(errs) > 0 {
 		return nil, errs[0]
 	}
+	if err := compileOnEvents(rules); err != nil {
+		return nil, err
+	}
 	return rules, nil
+}
+
+// compileOnEvents compiles the rules on events, those too that are off by default.
+func compileOnEvents(rules []*check.Rule) error {
+	var o detect.Options
+	for _, r := range rules {
+		if r.OnEvents() {
+			o.On = append(o.On, r.ID)
+		}
+	}
+	if o.On == nil {
+		return nil
+	}
+	_, err := detect.New(rules, o)
+	return err //nolint:wrapcheck // it names the file
 }
 
 // chooseFrameworks returns the frameworks with the IDs.

@@ -57,6 +57,9 @@ func explain(w io.Writer, r *check.Rule) {
 	if len(r.Refs) > 0 {
 		fmt.Fprintf(&b, "References: %s\n", strings.Join(r.Refs, ", "))
 	}
+	if r.OnEvents() {
+		explainEvents(&b, r)
+	}
 	if r.Deny != "" {
 		fmt.Fprintf(&b, "Rule:       %s\n", strings.ReplaceAll(r.Deny, "\n", "\n            "))
 	}
@@ -68,6 +71,38 @@ func explain(w io.Writer, r *check.Rule) {
 		fmt.Fprintf(&b, "\n%s (%s):\n\n%s\n", verdict, e.Name, indent(string(e.Text)))
 	}
 	io.WriteString(w, b.String()) //nolint:errcheck // standard output has no one to tell
+}
+
+// explainEvents says what a check on events looks back on.
+func explainEvents(b *strings.Builder, r *check.Rule) {
+	for _, s := range r.After {
+		fmt.Fprintf(b, "After:      %s within %v", strings.Join(s.Match, ", "), s.Within)
+		if s.As != "" {
+			fmt.Fprintf(b, ", as %s", s.As)
+		}
+		for _, condition := range []string{s.When, s.Deny} {
+			if condition != "" {
+				fmt.Fprintf(b, ": %s", condition)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	if r.Count > 0 {
+		what := "times"
+		if r.Distinct != "" {
+			what = "different values of " + r.Distinct
+		}
+		fmt.Fprintf(b, "Counts:     %d %s within %v\n", r.Count, what, r.Within)
+	}
+	if r.By != "" {
+		fmt.Fprintf(b, "By:         %s\n", r.By)
+	}
+	if r.Respond != "" {
+		fmt.Fprintf(b, "Response:   %s, in namespaces that allow it\n", r.Respond)
+	}
+	if r.When != "" {
+		fmt.Fprintf(b, "When:       %s\n", strings.ReplaceAll(r.When, "\n", "\n            "))
+	}
 }
 
 func indent(text string) string {
