@@ -187,7 +187,9 @@ type Process struct {
 	// Stdio says what standard input, output and error were at exec.
 	Stdio [3]Stdio `json:"stdio,omitzero"`
 	// Entry is set for what the runtime started: "init" for the container's own
-	// process, "exec" for one that was put into it later, "node" elsewhere.
+	// process, "exec" for one that was put into it later, "node" elsewhere. The process
+	// keeps it whatever it executes, and a forked copy has it until it executes
+	// something; what the two run has none, but has them among its ancestors.
 	Entry string `json:"entry,omitempty"`
 	// Parent is the process that made this one; nil where it is not known.
 	Parent *Process `json:"parent,omitempty"`
