@@ -41,19 +41,22 @@ func NewBacklog(r *Resolver) *Backlog {
 }
 
 // Offer identifies an event and emits it, after those of its container that waited
-// before it, unless it has to wait itself. It returns false where nobody told the
-// resolver of the event's group.
+// before it, unless it has to wait itself. Where nobody told the resolver of the
+// event's group it returns false and does nothing else: the caller may Add the group
+// and offer the event again, or use it as it is.
 func (b *Backlog) Offer(ev *seawall.Event, now time.Time, emit func(*seawall.Event)) bool {
-	known := b.resolver.Identify(ev)
+	if !b.resolver.Identify(ev) {
+		return false
+	}
 	if ev.Identity != seawall.Pending && b.n == 0 {
 		emit(ev)
-		return known
+		return true
 	}
 	id, ok := b.resolver.Container(groupOf(ev))
 	if ev.Identity != seawall.Pending || !ok {
 		b.release(id, now, emit)
 		emit(ev)
-		return known
+		return true
 	}
 	queue := b.waiting[id]
 	switch {
@@ -65,12 +68,12 @@ func (b *Backlog) Offer(ev *seawall.Event, now time.Time, emit func(*seawall.Eve
 	case b.n >= maxWaiting:
 		b.Overflowed++
 		emit(ev)
-		return known
+		return true
 	}
 	b.Held++
 	b.n++
 	b.waiting[id] = append(queue, waiting{ev, now})
-	return known
+	return true
 }
 
 // Due emits the events that need not wait any longer, by the time when they

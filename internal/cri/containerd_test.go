@@ -38,6 +38,7 @@ type machine struct {
 	images  runtime.ImageServiceClient
 	dir     string
 	cmd     *exec.Cmd
+	proc    *procfs.FS
 	cgroups *procfs.Cgroups
 	root    string // the group above all pods
 }
@@ -63,7 +64,7 @@ func containerd(t *testing.T) *machine {
 	if err != nil {
 		t.Skip(err)
 	}
-	m := &machine{dir: t.TempDir(), cgroups: cgroups, root: fmt.Sprintf("/seawall-cri-%d", os.Getpid())}
+	m := &machine{dir: t.TempDir(), proc: proc, cgroups: cgroups, root: fmt.Sprintf("/seawall-cri-%d", os.Getpid())}
 	config := fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -370,6 +371,7 @@ func TestContainerd(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	r := NewResolver(m.Client, nil, log, nil)
 	t.Cleanup(r.Close)
+	r.Namespaces = m.proc.Namespaces
 	p := m.pod(t, "web-1", uid, false, r)
 	sandbox := until(t, r, p.group(t).ID, started)
 	if !sandbox.Container.Sandbox || sandbox.Container.ID != p.id || sandbox.Pod.Name != "web-1" || sandbox.Pod.Namespace != "shop" ||
@@ -404,6 +406,9 @@ func TestContainerd(t *testing.T) {
 		}
 		if s.Pod.Name != "web-1" || s.Pod.UID != uid || s.Pod.Labels["app"] != "web" {
 			t.Errorf("pod: %+v", s.Pod)
+		}
+		if of, err := m.proc.Namespaces(uint32(os.Getpid())); err != nil || c.NS == nil || c.NS.Mnt == of.Mnt || c.NS.PID == of.PID || c.NS.Net != of.Net {
+			t.Errorf("namespaces: %+v, the node's %+v, %v", c.NS, of, err)
 		}
 		// The process that the runtime names is in the group that was seen.
 		if of, err := m.cgroups.Of(c.PID); err != nil || of != g {
@@ -472,11 +477,7 @@ func TestContainerd(t *testing.T) {
 		}
 		defer sensor.Close()
 		table := process.New(process.Options{Container: r.Container})
-		proc, err := procfs.Open("/proc")
-		if err != nil {
-			t.Fatal(err)
-		}
-		list, err := proc.List(m.cgroups)
+		list, err := m.proc.List(m.cgroups)
 		if err != nil {
 			t.Fatal(err)
 		}

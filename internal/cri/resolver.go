@@ -92,6 +92,10 @@ type Stats struct {
 // tells it of groups as they come and go; it asks the runtime by itself. All
 // methods may be called by several goroutines, and none waits for the runtime.
 type Resolver struct {
+	// Namespaces, where it is set before the first group is added, reads those of a
+	// process: Container.NS is then that of the container's first process.
+	Namespaces func(pid uint32) (*seawall.Namespaces, error)
+
 	runtime Describer
 	pods    PodSource
 	log     *slog.Logger
@@ -488,6 +492,14 @@ func (r *Resolver) noted(err error) {
 
 // tell takes over what the runtime said.
 func (r *Resolver) tell(c *container, told *Description, since time.Duration) {
+	container := told.Container
+	if r.Namespaces != nil && container.PID != 0 && !told.Ended {
+		ns, err := r.Namespaces(container.PID)
+		if err != nil {
+			r.log.Debug("the namespaces of a container are not known", "container", container.ID, "error", err)
+		}
+		container.NS = ns
+	}
 	r.mu.Lock()
 	before := c.state
 	c.told = told
@@ -499,7 +511,6 @@ func (r *Resolver) tell(c *container, told *Description, since time.Duration) {
 		}
 		pod.UID = c.place.PodUID
 	}
-	container := told.Container
 	next := &State{Identity: seawall.Resolved, Container: &container, Took: since}
 	if pod.UID != "" || pod.Name != "" {
 		next.Pod = r.merge(&pod)

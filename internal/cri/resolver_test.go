@@ -415,6 +415,9 @@ func TestBacklog(t *testing.T) {
 		r.Add(seawall.Cgroup{ID: hostGroup, Path: "/x"})
 		offer(1, hostGroup)
 		expect("1 host")
+		if b.Offer(&seawall.Event{Kind: seawall.EventOpen, Process: &seawall.Process{Cgroup: 99}}, time.Now(), emit) || len(out) > 0 {
+			t.Error("an event of an unknown group is taken")
+		}
 		r.Add(seawall.Cgroup{ID: appGroup, Path: appPath})
 		r.Add(seawall.Cgroup{ID: innerGroup, Path: appPath + "/inner"})
 		offer(2, appGroup)
