@@ -56,6 +56,28 @@ static __always_inline struct owner *own(void *sk, struct task_struct *t, u32 ro
 	return o;
 }
 
+/* Runs over all open files once: sockets that were there before the sensor get the
+ * owner that holds them now. Which end of a connection it is can no longer be told.
+ * Of MPTCP, files do not hold what connections come in by: those stay without. */
+SEC("iter/task_file")
+int adopt(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct file *f = ctx->file;
+	if (!t || !f || t->tgid != t->pid)
+		return 0;
+	struct socket *s = bpf_sock_from_file(f);
+	if (!s)
+		return 0;
+	struct sock *sk = s->sk;
+	if (!sk || (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return 0;
+	if (bpf_sk_storage_get(&owners, sk, 0, 0))
+		return 0;
+	own(sk, t, sk->__sk_common.skc_state == TCP_LISTEN ? OWNER_LISTENS : 0);
+	return 0;
+}
+
 /* TCP's connect, listen, accept and close. The first two run in the task that asks
  * for them, the others wherever the packet that makes them happen comes in. */
 SEC("tp_btf/inet_sock_set_state")

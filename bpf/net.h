@@ -96,6 +96,7 @@ struct sock_common {
 	u16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	u8 skc_state;
 	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
@@ -108,6 +109,13 @@ struct sock {
 	u16 sk_protocol;
 	u16 sk_type;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+struct socket {
+	struct sock *sk;
+};
+struct bpf_iter__task_file {
+	struct task_struct *task;
+	struct file *file;
 };
 struct inet_sock {
 	u16 inet_sport;

@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -115,6 +116,15 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 		}
 		a.links = append(a.links, links...)
 	}
+	// What is there already is looked at once what comes is seen: nothing falls between.
+	for _, name := range sortedKeys(coll.Programs) {
+		if spec.Programs[name].AttachType != ebpf.AttachTraceIter {
+			continue
+		}
+		if err := iterate(coll.Programs[name]); err != nil {
+			return nil, fmt.Errorf("running %s: %w", name, err)
+		}
+	}
 	return a, nil
 }
 
@@ -131,6 +141,11 @@ func (p *Probe) link(a *attached, spec *ebpf.ProgramSpec, prog *ebpf.Program) ([
 		l, err = p.linkCgroup(a, spec, prog)
 	case ebpf.SchedCLS:
 		return nil, nil
+	case ebpf.Tracing:
+		if spec.AttachType == ebpf.AttachTraceIter {
+			return nil, nil // start runs it
+		}
+		l, err = link.AttachTracing(link.TracingOptions{Program: prog})
 	default:
 		l, err = link.AttachTracing(link.TracingOptions{Program: prog})
 	}
@@ -138,6 +153,20 @@ func (p *Probe) link(a *attached, spec *ebpf.ProgramSpec, prog *ebpf.Program) ([
 		return nil, err
 	}
 	return []link.Link{l}, nil
+}
+
+// iterate runs a program over all that it iterates, once.
+func iterate(prog *ebpf.Program) error {
+	it, err := link.AttachIter(link.IterOptions{Program: prog})
+	if err != nil {
+		return err
+	}
+	r, err := it.Open()
+	if err != nil {
+		return errors.Join(err, it.Close())
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close(), it.Close())
 }
 
 func (a *attached) close() error {

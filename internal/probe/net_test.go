@@ -120,6 +120,40 @@ func TestTCP(t *testing.T) {
 	}
 }
 
+// TestAdopted takes connections on a listener that is older than the sensor.
+func TestAdopted(t *testing.T) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	old, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, Options{Hooks: netHooks})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	all := mine(t, p, func(ev *seawall.Event) bool {
+		return ev.Kind == seawall.EventAccept && ev.Socket.Local.String() == l.Addr().String()
+	})
+	if ev := find(all, seawall.EventAccept, func(s *seawall.Socket) bool { return s.Local.String() == l.Addr().String() }); ev.Process.Start == 0 || ev.Process.Comm == "" {
+		t.Errorf("%+v", ev.Process)
+	}
+	if err := old.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	old.Close()
+	mine(t, p, func(ev *seawall.Event) bool {
+		return ev.Kind == seawall.EventClose && ev.Socket.Local.String() == old.LocalAddr().String()
+	})
+}
+
 func TestRefused(t *testing.T) {
 	p := open(t, Options{Hooks: netHooks})
 	// The port was free a moment ago.

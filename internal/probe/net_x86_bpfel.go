@@ -152,6 +152,7 @@ const (
 	netMapOwners            = "owners"
 	netMapRingNet           = "ring_net"
 	netMapSequences         = "sequences"
+	netProgAdopt            = "adopt"
 	netProgOnBind4          = "on_bind4"
 	netProgOnBind6          = "on_bind6"
 	netProgOnConnect4       = "on_connect4"
@@ -205,6 +206,7 @@ type netSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type netProgramSpecs struct {
+	Adopt        *ebpf.ProgramSpec `ebpf:"adopt"`
 	OnBind4      *ebpf.ProgramSpec `ebpf:"on_bind4"`
 	OnBind6      *ebpf.ProgramSpec `ebpf:"on_bind6"`
 	OnConnect4   *ebpf.ProgramSpec `ebpf:"on_connect4"`
@@ -290,6 +292,7 @@ type netVariables struct {
 //
 // It can be passed to loadNetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type netPrograms struct {
+	Adopt        *ebpf.Program `ebpf:"adopt"`
 	OnBind4      *ebpf.Program `ebpf:"on_bind4"`
 	OnBind6      *ebpf.Program `ebpf:"on_bind6"`
 	OnConnect4   *ebpf.Program `ebpf:"on_connect4"`
@@ -302,6 +305,7 @@ type netPrograms struct {
 
 func (p *netPrograms) Close() error {
 	return _NetClose(
+		p.Adopt,
 		p.OnBind4,
 		p.OnBind6,
 		p.OnConnect4,

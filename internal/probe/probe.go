@@ -133,6 +133,8 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &verifier):
 		return fmt.Errorf("the kernel does not accept the program: %w", err)
+	case errors.Is(err, ebpf.ErrMapIncompatible):
+		return fmt.Errorf("%w: another version pinned it; release what that version cut off, then remove its pins", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and a kernel that is not locked down for it", err)
 	case errors.Is(err, ebpf.ErrNotSupported):
