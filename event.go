@@ -79,7 +79,7 @@ const (
 	EventListen
 	EventAccept
 	EventBind
-	EventSend  // first packet to a peer without a connection
+	EventSend  // first packet to a peer without a connection, or first data of one that Payload names
 	EventSock  // a raw, packet or otherwise rare socket was made
 	EventClose // the bytes of a connection that ended
 	EventDNS
@@ -315,14 +315,16 @@ type Socket struct {
 	// Path is that of a unix socket; abstract ones begin with @.
 	Path   string `json:"path,omitempty"`
 	Cookie uint64 `json:"cookie,omitempty"`
-	// Result is the negative errno of what failed at once.
+	// Result is a negative errno: why a connection came to its end, in its close. What
+	// was refused or never answered has a close with a result and no bytes;
+	// -ECANCELED is for a process that gave up first.
 	Result int64 `json:"result,omitempty"`
 	// Name is what DNS said of the remote address, where the container asked.
 	Name          string `json:"name,omitempty"`
 	BytesSent     uint64 `json:"bytesSent,omitempty"`
 	BytesReceived uint64 `json:"bytesReceived,omitempty"`
-	// Payload is the beginning of what was sent, where its kind was told by it:
-	// stratum, ssh, http.
+	// Payload says what a client began a TCP connection with, where its first bytes
+	// tell: stratum, json, ssh, http, socks. It comes in a send of its own.
 	Payload string `json:"payload,omitempty"`
 }
 
