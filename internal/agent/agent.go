@@ -64,6 +64,9 @@ type Options struct {
 	Runtime cri.Describer
 	Cgroups *procfs.Cgroups
 	Proc    *procfs.FS
+	// CgroupRoot confines the agent to a part of the control groups, where several nodes
+	// share a kernel: what happens outside is not the node's. Empty is all.
+	CgroupRoot string
 	// Links finds the node's ends of the network of a container, by its process.
 	Links func(pid int) ([]int, error)
 	// Cluster is nil where there is no API server to ask.
@@ -125,6 +128,7 @@ type Agent struct {
 	resolver  *cri.Resolver
 	backlog   *cri.Backlog
 	pods      pods
+	domain    domain
 	modes     modes
 	responses chan response
 	began     time.Time
@@ -135,6 +139,7 @@ type Agent struct {
 	late     atomic.Uint64 // polls that came more than a second after the one before
 	pollErrs atomic.Uint64
 	events   atomic.Uint64
+	foreign  atomic.Uint64 // events of other nodes
 
 	statusMu sync.Mutex
 	engineSt detect.Stats
@@ -174,6 +179,11 @@ func New(o Options) (*Agent, error) {
 	for _, r := range o.Rules {
 		a.isolating[r.ID] = r.Respond == "isolate"
 	}
+	find := func(uint32) (seawall.Cgroup, error) { return seawall.Cgroup{}, errors.ErrUnsupported }
+	if o.Cgroups != nil {
+		find = o.Cgroups.Of
+	}
+	a.domain = newDomain(o.CgroupRoot, find)
 	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, a.described)
 	a.modes.told = a.resolver.PodChanged
 	a.backlog = cri.NewBacklog(a.resolver)

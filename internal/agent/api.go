@@ -41,9 +41,11 @@ type Status struct {
 	Detect   detect.Stats   `json:"detect"`
 	Process  process.Stats  `json:"processes"`
 	Spool    spool.Stats    `json:"spool"`
-	// Events came through the pipeline; LatePolls came more than a second after the one
-	// before; Unwritten entries were lost before the spool.
+	// Events came through the pipeline, Foreign of them from other nodes that share the
+	// kernel; LatePolls came more than a second after the one before; Unwritten entries
+	// were lost before the spool.
 	Events    uint64            `json:"events"`
+	Foreign   uint64            `json:"foreign,omitempty"`
 	LatePolls uint64            `json:"latePolls"`
 	Unwritten uint64            `json:"unwritten"`
 	Contained []*seawall.Act    `json:"contained,omitempty"`
@@ -55,7 +57,7 @@ func (a *Agent) Status() (Status, error) {
 	ledger, err := a.o.Sensor.Ledger()
 	s := Status{
 		Node: a.o.Node, Version: a.o.Version, Started: a.began, Coverage: a.o.Sensor.Coverage(), Ledger: ledger, Checks: len(a.engine.Checks()),
-		Spool: a.spool.Stats(), Events: a.events.Load(), LatePolls: a.late.Load(), Unwritten: a.writer.dropped(),
+		Spool: a.spool.Stats(), Events: a.events.Load(), Foreign: a.foreign.Load(), LatePolls: a.late.Load(), Unwritten: a.writer.dropped(),
 	}
 	if a.responder != nil {
 		s.Contained = a.responder.Contained()

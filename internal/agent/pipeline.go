@@ -22,6 +22,13 @@ func (a *Agent) made(ev *seawall.Event) {
 func (a *Agent) take(ev *seawall.Event) {
 	a.events.Add(1)
 	ev.Node = a.o.Node
+	if !a.domain.holds(ev) {
+		a.foreign.Add(1)
+		if ev.Process != nil {
+			a.processes.Observe(ev) // processes of the node may come from it
+		}
+		return
+	}
 	if ev.Cgroup != nil {
 		a.pods.group(*ev.Cgroup)
 		a.watch(*ev.Cgroup)

@@ -181,6 +181,7 @@ func (a *Agent) findGroups() {
 	if err != nil {
 		a.problem("cgroups", err.Error())
 	}
+	list = slices.DeleteFunc(list, func(g seawall.Cgroup) bool { return !a.domain.note(g) })
 	for _, g := range list {
 		a.pods.group(g)
 		a.watch(g)
