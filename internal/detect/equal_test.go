@@ -82,7 +82,7 @@ func languageRules(t testing.TB) []*check.Rule {
 // closures and by cel-go's interpreter. They must raise the same alerts, with the
 // same words, and leave the same undecided.
 func TestClosuresAgree(t *testing.T) {
-	const events = 1500
+	const events = 500
 	for i, r := range append(runtimeRules(t), languageRules(t)...) {
 		t.Run(r.ID, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/check"
 	"seawall.io/seawall/internal/detect"
 )
 
@@ -52,6 +53,37 @@ func FuzzObserve(f *testing.F) {
 		}
 		if s := engine.Stats(); s.Alerts != uint64(len(alerts)) {
 			t.Errorf("%d alerts, the engine counted %d", len(alerts), s.Alerts)
+		}
+	})
+}
+
+// FuzzRule: no text of a rule makes the compiler or the engine panic, what is
+// refused is refused with the file's name, and an outcome is the same twice.
+func FuzzRule(f *testing.F) {
+	const head = "# T\n\nWhy.\n\nFix: it.\n\n-- check.yaml --\nid: r\nseverity: low\n"
+	const examples = "-- pass/a.jsonl --\n" + `{"kind":"write","process":{"pid":1,"exe":"/a"},"file":{"path":"/x","inode":3}}` + "\n" +
+		`{"kind":"exec","process":{"pid":2,"exe":"/x","args":["x","y"],"program":{"inode":3}}}` + "\n" +
+		"-- fail/b.jsonl --\n# params {words: [a]}\n" + `{"kind":"exec","boot":5,"process":{"pid":2}}` + "\n"
+	f.Add([]byte(head + "match: exec\nby: node\nwithin: 1m\nafter: [{match: write, deny: file.inode > 0, as: drop}]\ndeny: process.program.inode == drop.file.inode\nmessage: '{drop.file.path} {process.args}'\nparams: {words: [x]}\n" + examples))
+	f.Add([]byte(head + "match: [exec, write]\nby: process\ncount: 2\ndistinct: string(process.pid)\nwithin: 1s\ndeny: params.words.exists(w, w in process.args) || process.args[7] == ''\nmessage: m\nparams: {words: [x, 3]}\n" + examples))
+	f.Add([]byte(head + "match: exec\ndeny: process.ancestors.map(a, a.exe).size() == size(pod.labels)\nmessage: '{pod.labels} {1/0} {process}'\n" + examples))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := check.ParseRule("checks/runtime/r.txtar", text)
+		if err == nil {
+			_, err = detect.New([]*check.Rule{r}, detect.Options{On: []string{r.ID}})
+		}
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "checks/runtime/r.txtar") {
+				t.Errorf("the error names no file: %v", err)
+			}
+			return
+		}
+		for i := range r.Examples {
+			first, err := detect.Outcome(r, &r.Examples[i], detect.Options{})
+			second, _ := detect.Outcome(r, &r.Examples[i], detect.Options{Interpreter: true})
+			if err == nil && first != second {
+				t.Errorf("closures\n%s\ninterpreter\n%s", first, second)
+			}
 		}
 	})
 }
