@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"slices"
 
 	"seawall.io/seawall"
@@ -18,6 +19,7 @@ type entry struct {
 	seen          uint64 // the Boot of the newest header
 
 	linked bool // the parent was named
+	listed bool // the program is as lists have it
 	root   bool // the runtime put it into its container
 	open   bool // whether it did is not known yet
 	blank  bool // an event had it without its program
@@ -300,6 +302,7 @@ func (t *Table) exec(e *entry, bare *seawall.Process, boot uint64) {
 	t.join(e, i.Cgroup)
 	t.enter(e, &i.Process)
 	i.text = t.keep(e, &i.Process)
+	e.listed = false
 	t.release(e.old)
 	e.old, e.before, e.since, e.seen = e.cur, e.since, boot, max(e.seen, boot)
 	e.cur = t.newImage(i, e.old.parent)
@@ -312,11 +315,26 @@ func (t *Table) exec(e *entry, bare *seawall.Process, boot uint64) {
 // program takes over what a list says of an entry.
 func (t *Table) program(e *entry, p *seawall.Process) {
 	next := *e.cur
-	next.Exe, next.Args, next.ArgsBytes, next.Cwd = p.Exe, p.Args, p.ArgsBytes, p.Cwd
-	next.TTY, next.Program, next.Stdio, next.Entry = p.TTY, p.Program, p.Stdio, p.Entry
+	if !e.listed {
+		next.Exe, next.Args, next.ArgsBytes, next.Cwd = "", nil, 0, ""
+		next.TTY, next.Program, next.Stdio, next.Entry = false, seawall.FileTraits{}, [3]seawall.Stdio{}, ""
+	}
+	if len(next.Args) == 0 {
+		next.Args, next.ArgsBytes = p.Args, p.ArgsBytes
+	}
+	if next.Program.Inode == 0 {
+		next.Program = p.Program
+	}
+	if next.Stdio == ([3]seawall.Stdio{}) {
+		next.Stdio = p.Stdio
+	}
+	next.Exe, next.Cwd, next.Entry, next.TTY = cmp.Or(next.Exe, p.Exe), cmp.Or(next.Cwd, p.Cwd), cmp.Or(next.Entry, p.Entry), next.TTY || p.TTY
 	if next.Cgroup == 0 {
 		setHeader(&next.Process, p)
+	} else if next.NS == nil {
+		next.NS = p.NS
 	}
+	e.listed = true
 	t.join(e, next.Cgroup)
 	t.enter(e, &next.Process)
 	next.text = t.keep(e, &next.Process)

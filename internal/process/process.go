@@ -143,7 +143,8 @@ func (t *Table) Observe(ev *seawall.Event) {
 	t.shrink(e.group)
 }
 
-// Add takes over a process from a list. What events said of it stays.
+// Add takes over a process from a list. What events said of it stays; of several
+// lists the later ones complete what the earlier ones left empty.
 func (t *Table) Add(p *seawall.Process) {
 	if p == nil || p.PID == 0 {
 		return
@@ -155,7 +156,7 @@ func (t *Table) Add(p *seawall.Process) {
 	if !e.linked && p.Parent != nil {
 		t.adopt(e, p)
 	}
-	if !e.cur.own {
+	if !e.cur.own || e.listed {
 		t.program(e, p)
 		t.relinkChildren(e)
 	}

@@ -273,6 +273,27 @@ func TestList(t *testing.T) {
 	consistent(t, table)
 }
 
+// TestTwoLists has one list know the program, another how it was started.
+func TestTwoLists(t *testing.T) {
+	table := New(Options{})
+	start := 5*uint64(Tick) + 77
+	table.Add(&seawall.Process{PID: 10, Start: start, Exe: "/app", Program: seawall.FileTraits{Inode: 7, Upper: true}, Cgroup: web, UID: 5})
+	table.Add(&seawall.Process{PID: 10, Start: 5 * uint64(Tick), Exe: "/other", Args: []string{"app", "-v"}, ArgsBytes: 7, Cwd: "/srv", Program: seawall.FileTraits{Inode: 8}, NS: &seawall.Namespaces{Mnt: 3}})
+	want := &seawall.Process{
+		PID: 10, Start: start, Exe: "/app", Args: []string{"app", "-v"}, ArgsBytes: 7, Cwd: "/srv", Program: seawall.FileTraits{Inode: 7, Upper: true},
+		Cgroup: web, UID: 5, NS: &seawall.Namespaces{Mnt: 3},
+	}
+	if diff := cmp.Diff(want, table.Get(10, start)); diff != "" {
+		t.Error(diff)
+	}
+	ran := observe(table, exec(900*uint64(Tick), bare(10, start, web), "/new"))
+	table.Add(&seawall.Process{PID: 10, Start: start, Exe: "/app", Args: []string{"app", "-v", "old"}, Cwd: "/srv"})
+	if got := table.Get(10, start); got != ran {
+		t.Errorf("a list that was read before an exec: %+v", got)
+	}
+	consistent(t, table)
+}
+
 func TestEntry(t *testing.T) {
 	const nested = 101
 	table := New(Options{Container: func(cgroup uint64) (uint64, bool) {
