@@ -73,12 +73,12 @@ func api(ctx context.Context, args []string) error {
 
 // settings are what the flags say.
 type settings struct {
-	node, state, socket, runtime, host, mode, bpffs, exceptions string
-	noCluster                                                   bool
-	server, account                                             string
-	learn                                                       time.Duration
-	approve                                                     string
-	syscalls                                                    bool
+	node, state, socket, runtime, host, cgroups, mode, bpffs, exceptions string
+	noCluster                                                            bool
+	server, account                                                      string
+	learn                                                                time.Duration
+	approve                                                              string
+	syscalls                                                             bool
 }
 
 func serve(ctx context.Context, args []string) error {
@@ -88,7 +88,8 @@ func serve(ctx context.Context, args []string) error {
 	flags.StringVar(&s.state, "state", "/var/lib/seawall", "folder for what must survive the agent")
 	flags.StringVar(&s.socket, "socket", agents.SocketPath, "unix socket to answer on")
 	flags.StringVar(&s.runtime, "runtime", "", "socket of the container runtime (default: the first of containerd's, CRI-O's and cri-dockerd's that there is)")
-	flags.StringVar(&s.host, "host", "/", "where the node's root is mounted, for sockets, logs and layers")
+	flags.StringVar(&s.host, "host", "/", "where the node's root is mounted, for sockets, logs and layers; parent is the root of the process that started the agent, where nodes share a machine")
+	flags.StringVar(&s.cgroups, "cgroup-root", "", "the part of the control groups that is the node's, where nodes share a kernel (kind, k3d): what happens outside is left to others")
 	flags.StringVar(&s.mode, "mode", string(agent.AlertOnly), "what to do in namespaces without the label "+agent.LabelMode+": observe, alert, prevent or contain")
 	flags.StringVar(&s.bpffs, "pins", "/sys/fs/bpf/seawall", "folder of a bpf file system for what must outlive the agent")
 	flags.StringVar(&s.exceptions, "exceptions", "", "file of exceptions for runtime checks")
@@ -128,6 +129,9 @@ func start(ctx context.Context, s *settings) error {
 		}
 		s.node = host
 	}
+	if s.host == "parent" {
+		s.host = fmt.Sprintf("/proc/%d/root", os.Getppid())
+	}
 	mode, err := agent.ParseMode(s.mode)
 	if err != nil {
 		return fmt.Errorf("--mode: %w", err)
@@ -137,7 +141,7 @@ func start(ctx context.Context, s *settings) error {
 		return err
 	}
 	o := agent.Options{
-		Node: s.node, Version: versionText(), Rules: rules, Mode: mode, State: s.state, Syscalls: s.syscalls, Log: log, Links: probe.HostLinks,
+		Node: s.node, Version: versionText(), Rules: rules, Mode: mode, State: s.state, Syscalls: s.syscalls, CgroupRoot: s.cgroups, Log: log, Links: probe.HostLinks,
 		Profile: profile.Options{Quiet: s.learn}, Budget: respond.Budget{Approve: strings.FieldsFunc(s.approve, func(r rune) bool { return r == ',' })},
 	}
 	if s.exceptions != "" {
