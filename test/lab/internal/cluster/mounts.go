@@ -22,6 +22,8 @@ func (l Layout) bindings(i int) []binding {
 		{l.nodeState(i, "cni"), "/etc/cni/net.d"},
 		{l.nodeState(i, "cni-state"), "/var/lib/cni"},
 		{l.nodeState(i, "log"), "/var/log"},
+		{l.nodeState(i, "seawall"), "/var/lib/seawall"},
+		{l.nodeState(i, "seawall-run"), "/run/seawall"},
 	}
 }
 
