@@ -129,8 +129,8 @@ func TestAlertFloodOfOneContainer(t *testing.T) {
 	}
 	other := event(seawall.EventOpen, "c2", 7, 12)
 	other.File = &seawall.File{Path: "/x"}
-	other.Container.Name = "other"
-	if got := e.Observe(other); len(got) != 1 {
+	got := e.Observe(other)
+	if len(got) != 1 {
 		t.Errorf("another container's alert did not go out at once: %v", got)
 	}
 	total := uint64(0)

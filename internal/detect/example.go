@@ -104,14 +104,15 @@ func Outcome(r *check.Rule, e *check.Example, o Options) (string, error) {
 	}
 	lineOf := map[*seawall.Event]int{}
 	var out []string
-	told := map[string]bool{}
+	told := map[foldKey]bool{}
 	tell := func(alerts []*seawall.Alert) {
 		for _, a := range alerts {
 			line := fmt.Sprintf("%d %s %s", lineOf[a.Event], a.Severity, about(a))
-			if told[a.Fingerprint] {
+			key := foldKey{a.Fingerprint, owner(a.Event)}
+			if told[key] {
 				line += fmt.Sprintf(" (%d more)", a.Count)
 			}
-			told[a.Fingerprint] = true
+			told[key] = true
 			out = append(out, line)
 		}
 	}

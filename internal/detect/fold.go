@@ -112,11 +112,13 @@ func hash(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// folds counts repeats: the first alert of a fingerprint goes out at once, what
-// follows within the window becomes one alert at its end.
+// folds counts repeats: the first alert of a fingerprint in a container goes out at
+// once, what follows within the window becomes one alert at its end. Pods of one
+// workload share fingerprints, and are told apart all the same: each may have to be
+// isolated.
 type folds struct {
 	limits Limits
-	open   map[string]*fold
+	open   map[foldKey]*fold
 	queue  *list.List // of *fold, the oldest first
 	// perContainer counts those of one check in one container.
 	perContainer map[foldOwner]int
@@ -126,18 +128,20 @@ type folds struct {
 
 type foldOwner struct{ check, container string }
 
+type foldKey struct{ fingerprint, container string }
+
 // fold is an alert that is being counted.
 type fold struct {
-	fingerprint string
-	owner       foldOwner
-	since       uint64 // nanoseconds since boot
-	last        *seawall.Alert
-	more        uint64
-	place       *list.Element
+	key   foldKey
+	owner foldOwner
+	since uint64 // nanoseconds since boot
+	last  *seawall.Alert
+	more  uint64
+	place *list.Element
 }
 
 func newFolds(l Limits) *folds {
-	return &folds{limits: l, open: map[string]*fold{}, queue: list.New(), perContainer: map[foldOwner]int{}}
+	return &folds{limits: l, open: map[foldKey]*fold{}, queue: list.New(), perContainer: map[foldOwner]int{}}
 }
 
 // add returns the alert where it is the first, nil where it was counted. Beyond
@@ -145,10 +149,12 @@ func newFolds(l Limits) *folds {
 // returns their fingerprint.
 func (f *folds) add(a *seawall.Alert, now uint64, other func() string) *seawall.Alert {
 	fo := foldOwner{a.Check, owner(a.Event)}
-	if f.open[a.Fingerprint] == nil && f.perContainer[fo] >= f.limits.ContainerFolds {
+	key := foldKey{a.Fingerprint, fo.container}
+	if f.open[key] == nil && f.perContainer[fo] >= f.limits.ContainerFolds {
 		a.Fingerprint = other()
+		key.fingerprint = a.Fingerprint
 	}
-	if known := f.open[a.Fingerprint]; known != nil {
+	if known := f.open[key]; known != nil {
 		known.more += a.Count
 		known.last = a
 		f.folded += a.Count
@@ -157,23 +163,23 @@ func (f *folds) add(a *seawall.Alert, now uint64, other func() string) *seawall.
 	if f.queue.Len() >= f.limits.Folds {
 		f.close(f.queue.Front().Value.(*fold))
 	}
-	n := &fold{fingerprint: a.Fingerprint, owner: fo, since: now, last: a}
+	n := &fold{key: key, owner: fo, since: now, last: a}
 	n.place = f.queue.PushBack(n)
-	f.open[a.Fingerprint] = n
+	f.open[key] = n
 	f.perContainer[fo]++
 	return f.send(a)
 }
 
 func (f *folds) send(a *seawall.Alert) *seawall.Alert {
 	f.sent++
-	a.ID = hash(a.Fingerprint, a.Node, fmt.Sprint(a.Event.Boot, a.Time.UnixNano(), a.Event.Seq, a.Count), "alert")
+	a.ID = hash(a.Fingerprint, a.Node, owner(a.Event), fmt.Sprint(a.Event.Boot, a.Time.UnixNano(), a.Event.Seq, a.Count), "alert")
 	return a
 }
 
 // close forgets a fold; what it counted is due.
 func (f *folds) close(n *fold) {
 	f.queue.Remove(n.place)
-	delete(f.open, n.fingerprint)
+	delete(f.open, n.key)
 	if f.perContainer[n.owner]--; f.perContainer[n.owner] == 0 {
 		delete(f.perContainer, n.owner)
 	}
