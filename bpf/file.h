@@ -75,6 +75,11 @@ static __noinline int write_path(struct pathname *out, struct task_struct *t, st
 			if (up == m || d != top) {
 				out->truncated = 0;
 				out->detached = root != NULL;
+				/* A file in memory hangs below nothing; it has a name. */
+				if (d != top && *space == 0) {
+					long n = bpf_probe_read_kernel_str(out->names, NAME_SPACE, BPF_CORE_READ(d, d_name.name));
+					*space = n > 0 ? n : 0;
+				}
 				break;
 			}
 			d = BPF_CORE_READ(m, mnt_mountpoint);

@@ -42,6 +42,7 @@ enum bpf_map_type {
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -151,6 +152,7 @@ struct cgroup_namespace {
 struct pid_namespace {
 	struct ns_common ns;
 	u32 level;
+	struct task_struct *child_reaper;
 };
 struct user_namespace {
 	struct ns_common ns;

@@ -27,3 +27,7 @@ package probe
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type learnt -type syscall_event syscalls ../../bpf/syscalls.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type uring_event uring ../../bpf/uring.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type header -type traits -type pathname -type task tasks ../../bpf/tasks.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 enforceLSM ../../bpf/enforce_lsm.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 enforceFmod ../../bpf/enforce_fmod.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type enforced -type policy -type denied_file enforceSignal ../../bpf/enforce_signal.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 enforceArm ../../bpf/enforce_arm.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf

@@ -80,6 +80,7 @@ func (p *Probe) Ledger() (Ledger, error) {
 			}
 		}
 	}
+	out.Recursion += p.recursions()
 	out.Gaps = p.ledger.gaps.Load()
 	return out, nil
 }

@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"unsafe"
+
 	"fmt"
 	"net/netip"
 	"strings"
@@ -81,7 +83,10 @@ func unixPath(b []byte) string {
 }
 
 // decodeVerdict reads what a gate denied, or would have.
-func decodeVerdict(_ *header, raw []byte, ev *seawall.Event) error {
+func decodeVerdict(h *header, raw []byte, ev *seawall.Event) error {
+	if h.Size == uint32(unsafe.Sizeof(enforceSignalEnforced{})) {
+		return decodeEnforced(raw, ev)
+	}
 	r, err := as[cutVerdict](raw)
 	if err != nil {
 		return err

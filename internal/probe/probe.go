@@ -30,6 +30,10 @@ type Options struct {
 	Pins string
 	// CgroupRoot is where the default cgroup hierarchy is mounted; empty looks it up.
 	CgroupRoot string
+	// NodeMounts is the number of the mount namespace that the container runtime works
+	// in, where that is not the one of the machine's first process, as where a
+	// node is a container itself. Zero is the machine's.
+	NodeMounts uint32
 }
 
 // Missing is something that the sensor does not see.
@@ -58,6 +62,7 @@ type Probe struct {
 	decode  decoder
 	names   names
 	gates   gatekeeper
+	enforce enforcer
 	ledger  reader
 	// throttled is what was said of each cgroup that was throttled, swept when.
 	throttled map[budgetKey]uint64
@@ -84,6 +89,9 @@ func Open(o Options) (_ *Probe, err error) {
 			}
 			p.missing = append(p.missing, Missing{Hook: h.name, Sees: h.sees, Reason: explain(err).Error()})
 		}
+	}
+	if err := p.prepareEnforce(); err != nil {
+		p.missing = append(p.missing, Missing{Hook: "enforce", Sees: "policies: nothing is prevented", Reason: explain(err).Error()})
 	}
 	return p, p.setDefault(o.Off)
 }
@@ -169,8 +177,10 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 				return
 			}
 			ev.Time = wall.Add(-time.Duration(int64(began) - int64(ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
-			p.held = append(p.held, ev)
 			p.ledger.read(ev)
+			if !p.enforce.hear(ev) {
+				p.held = append(p.held, ev)
+			}
 		}))
 	}
 	errs = append(errs, p.sweep(began, func(ev *seawall.Event) {

@@ -7,14 +7,17 @@ import (
 	"seawall.io/seawall/test/vm"
 )
 
-// The tests of this package, under the kernels that this machine does not run.
+// The tests of what depends on the kernel, under kernels that this machine does not run: with
+// security modules of ours, and booted without.
 func TestKernels(t *testing.T) {
 	if os.Getenv("SEAWALL_VM") != "" {
 		t.Skip("this is the guest")
 	}
 	for _, k := range []vm.Kernel{vm.Linux6_1, vm.Linux6_12} {
-		t.Run(string(k), func(t *testing.T) {
-			vm.Test(t, k, vm.WithBPF, ".", "-test.run=TestExec")
-		})
+		for name, modules := range map[string]string{"lsm": vm.WithBPF, "fmod_ret": vm.WithoutBPF} {
+			t.Run(string(k)+"/"+name, func(t *testing.T) {
+				vm.Test(t, k, modules, ".", "-test.run=TestExec|TestProve|TestEnforce")
+			})
+		}
 	}
 }

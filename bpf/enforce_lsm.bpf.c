@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Enforcement as a security module. The kernel takes these programs whether it asks
+ * them or not: only one that was booted with bpf in lsm= does. */
+#define AT(hook, function) "lsm/" #hook
+#define TIER TIER_LSM
+#include "enforce_hooks.h"
