@@ -38,6 +38,7 @@ type entry struct {
 	inList link
 	expiry link
 	dying  bool // in the table's list of those that expire
+	settle link // in the table's list where there is an old image
 }
 
 // group is what shares a limit: a container, or a cgroup elsewhere.
@@ -192,18 +193,21 @@ func (t *Table) leaveParent(e *entry) {
 	t.file(p)
 }
 
-// version returns the parent of an entry as it was when it made the entry.
+// version returns the parent of an entry as it was when it made the entry; as it is,
+// where what it was is settled and forgotten.
 func (t *Table) version(e *entry) *image {
 	p := e.parent
 	if p == nil {
 		return nil
 	}
 	v := &p.cur
-	if p.old != nil && e.start < p.since {
-		if e.start < p.before && e.cur != nil && e.cur.parent != nil {
+	if e.start < p.since {
+		switch {
+		case e.cur != nil && e.cur.parent != nil && (p.old == nil || e.start < p.before):
 			return e.cur.parent // chosen when it was still known
+		case p.old != nil:
+			v = &p.old
 		}
-		v = &p.old
 	}
 	if (*v).depth >= maxDepth {
 		short := t.cut(*v, keepDepth)
@@ -291,10 +295,10 @@ func (t *Table) exec(e *entry, bare *seawall.Process, boot uint64) {
 	}
 	if boot != 0 && boot < e.since { // the program before the one that is known of
 		if e.old == nil || !e.old.own {
-			old := e.old
 			i.text = t.keep(e, &i.Process)
+			t.forgetOld(e)
 			e.old = t.newImage(i, e.cur.parent)
-			t.release(old)
+			t.settle.append(e, settleLink)
 			t.relinkChildren(e)
 		}
 		return
@@ -303,8 +307,9 @@ func (t *Table) exec(e *entry, bare *seawall.Process, boot uint64) {
 	t.enter(e, &i.Process)
 	i.text = t.keep(e, &i.Process)
 	e.listed = false
-	t.release(e.old)
+	t.forgetOld(e)
 	e.old, e.before, e.since, e.seen = e.cur, e.since, boot, max(e.seen, boot)
+	t.settle.append(e, settleLink)
 	e.cur = t.newImage(i, e.old.parent)
 	t.filled(e)
 	if boot != 0 && e.youngest >= boot { // children whose records came first
@@ -458,8 +463,20 @@ func (t *Table) file(e *entry) {
 	}
 }
 
-// expire removes what exited long enough ago.
+// forgetOld gives up what an entry was before its last exec.
+func (t *Table) forgetOld(e *entry) {
+	if e.old != nil {
+		t.settle.remove(e, settleLink)
+		t.release(e.old)
+		e.old = nil
+	}
+}
+
+// expire removes what exited long enough ago, and what others were before.
 func (t *Table) expire() {
+	for e := t.settle.first; e != nil && e.since+uint64(settled) < t.now; e = t.settle.first {
+		t.forgetOld(e)
+	}
 	for e := t.expiry.first; e != nil && e.ended+uint64(t.options.Grace) < t.now; e = t.expiry.first { //nolint:gosec // not negative
 		t.remove(e)
 	}
@@ -491,8 +508,8 @@ func (t *Table) remove(e *entry) {
 	e.where.remove(e, groupLink)
 	e.group.n--
 	t.entries--
+	t.forgetOld(e)
 	t.release(e.cur)
-	t.release(e.old)
 	t.drop(e.group)
 	t.leaveParent(e)
 }

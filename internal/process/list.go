@@ -1,7 +1,7 @@
 package process
 
-// list is a doubly linked list through entries, which are in two at once: that of
-// their group and that of those that expire.
+// list is a doubly linked list through entries, which are in several at once: that
+// of their group, that of those that expire, and that of those that settle.
 type list struct {
 	first, last *entry
 	n           int
@@ -11,6 +11,7 @@ type link struct{ next, prev *entry }
 
 func groupLink(e *entry) *link  { return &e.inList }
 func expiryLink(e *entry) *link { return &e.expiry }
+func settleLink(e *entry) *link { return &e.settle }
 
 func (l *list) append(e *entry, of func(*entry) *link) {
 	at := of(e)

@@ -33,6 +33,10 @@ const (
 // for all architectures that Seawall runs on (USER_HZ is 100).
 const Tick = 10 * time.Millisecond
 
+// settled is how long what a process was before its last exec is kept for records
+// that come late.
+const settled = 5 * time.Second
+
 // Options of a table. The zero value is good.
 type Options struct {
 	// Processes is how many are kept at most, exited ones included.
@@ -79,6 +83,7 @@ type Table struct {
 	groups  map[uint64]*group
 	order   []*group // those of groups, by id: the same input evicts the same
 	expiry  list     // exited entries without running children, oldest first
+	settle  list     // entries with an old image, by the time of their last exec
 	now     uint64   // newest Boot of all events
 	entries int
 	images  int

@@ -210,6 +210,26 @@ func permutations(n int, visit func([]int)) {
 	step(0)
 }
 
+// TestSettled runs program after program: what is not needed any more is given up.
+func TestSettled(t *testing.T) {
+	table := New(Options{})
+	parent, child := bare(10, 10, web), bare(11, 20, web)
+	observe(table, exec(11, parent, "/first"), fork(20, parent, child), exec(30, parent, "/second"))
+	if s := table.Stats(); s.Images != 3 {
+		t.Errorf("%+v", s)
+	}
+	late := observe(table, event(seawall.EventOpen, 30+2*uint64(settled), child))
+	if got, want := line(late), "11:/first < 10:/first"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// What made the child is kept for it, and goes with it.
+	observe(table, event(seawall.EventExit, 31+2*uint64(settled), child), event(seawall.EventOpen, 3*uint64(DefaultGrace), parent))
+	if s := table.Stats(); s.Images != 1 || s.Live != 1 || s.Exited != 0 {
+		t.Errorf("%+v", s)
+	}
+	consistent(t, table)
+}
+
 func TestReuseOfPID(t *testing.T) {
 	table := New(Options{})
 	observe(table, exec(11, bare(10, 10, web), "/old"))
@@ -474,8 +494,12 @@ func consistent(t *testing.T, table *Table) {
 		}
 	}
 	n := 0
+	settling := 0
 	for _, e := range table.all() {
 		n++
+		if e.old != nil {
+			settling++
+		}
 		owned(e.cur)
 		owned(e.old)
 		perGroup[e.group]++
@@ -500,6 +524,9 @@ func consistent(t *testing.T, table *Table) {
 		if e.older != nil && e.older.start > e.start {
 			t.Errorf("the generations of %d are out of order", e.pid)
 		}
+	}
+	if settling != table.settle.n {
+		t.Errorf("%d entries have what they were before, counted %d", settling, table.settle.n)
 	}
 	if n != table.entries || n > table.options.Processes {
 		t.Errorf("%d entries, counted %d", n, table.entries)
