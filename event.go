@@ -42,8 +42,8 @@ type Event struct {
 	// Namespaces names those in which the process is not at home: mnt, pid, net, user,
 	// cgroup. Set for namespace.
 	Namespaces []string `json:"namespaces,omitempty"`
-	Verdict    *Verdict    `json:"verdict,omitempty"`
-	Loss       *Loss       `json:"loss,omitempty"`
+	Verdict    *Verdict `json:"verdict,omitempty"`
+	Loss       *Loss    `json:"loss,omitempty"`
 	// Cgroup is the one that was made or removed: container.
 	Cgroup *Cgroup `json:"cgroup,omitempty"`
 	// Profile says how the event stands to what the workload was seen to do.
