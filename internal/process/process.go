@@ -170,7 +170,8 @@ func (t *Table) Add(p *seawall.Process) {
 
 // Sync makes the table agree with a list of all processes that was begun at a
 // time, in nanoseconds since boot: those of the list are added, and those that are
-// no longer in it have exited.
+// no longer in it have exited. Events that came before the list was read should be
+// observed first: exits among them count as lost otherwise.
 func (t *Table) Sync(at uint64, list []*seawall.Process) {
 	t.now = max(t.now, at)
 	listed := make(map[uint32]uint64, len(list))
