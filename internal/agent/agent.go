@@ -9,6 +9,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,6 +187,9 @@ func New(o Options) (*Agent, error) {
 	}
 	a.domain = newDomain(o.CgroupRoot, find)
 	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, a.described)
+	if o.Proc != nil {
+		a.resolver.Namespaces = o.Proc.Namespaces
+	}
 	a.modes.told = a.resolver.PodChanged
 	a.backlog = cri.NewBacklog(a.resolver)
 	a.processes = process.New(process.Options{Container: a.resolver.Container})
@@ -291,6 +296,10 @@ func (a *Agent) findProcesses() {
 	if err != nil {
 		a.problem("processes", "those that ran before the agent are known from /proc alone: "+err.Error())
 	}
+	// Parents first: what a runtime starts is told by what started it.
+	slices.SortFunc(exact, func(x, y *seawall.Process) int {
+		return cmp.Or(cmp.Compare(x.Start, y.Start), cmp.Compare(x.PID, y.PID))
+	})
 	for _, p := range exact {
 		a.processes.Add(p)
 	}
