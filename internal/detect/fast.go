@@ -2,7 +2,6 @@ package detect
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -591,9 +590,9 @@ func (c *compiler) matches(operand evaluator, pattern celast.Expr) evaluator {
 	if !ok || v.kind != kindString {
 		return c.unknown()
 	}
-	re, err := regexp.Compile(v.s)
+	p, err := newPattern(v.s)
 	if err != nil {
 		return c.unknown()
 	}
-	return onText(operand, func(s string) value { return truth(re.MatchString(s)) })
+	return onText(operand, func(s string) value { return truth(p.matches(s)) })
 }

@@ -51,29 +51,46 @@ func property[T any](name string, typ *cel.Type, zero value, get func(*frame, *T
 	}}
 }
 
+// The commonest kinds of field read without a detour.
+
 func text[T any](name string, get func(*T) string) field {
-	return property(name, cel.StringType, value{kind: kindString}, func(_ *frame, p *T) value {
+	return field{name, cel.StringType, func(_ *frame, o any) value {
+		p, _ := o.(*T)
+		if p == nil {
+			return value{kind: kindString}
+		}
 		return value{kind: kindString, s: get(p)}
-	})
+	}}
 }
 
 func number[T any, N ~int | ~int64 | ~uint32 | ~uint64](name string, get func(*T) N) field {
-	return property(name, cel.IntType, value{kind: kindInt}, func(_ *frame, p *T) value {
+	return field{name, cel.IntType, func(_ *frame, o any) value {
+		p, _ := o.(*T)
+		if p == nil {
+			return value{kind: kindInt}
+		}
 		return value{kind: kindInt, i: int64(get(p))}
-	})
+	}}
 }
 
 func flag[T any](name string, get func(*T) bool) field {
-	return property(name, cel.BoolType, truth(false), func(_ *frame, p *T) value { return truth(get(p)) })
+	return field{name, cel.BoolType, func(_ *frame, o any) value {
+		p, _ := o.(*T)
+		return truth(p != nil && get(p))
+	}}
 }
 
 // present is true where the part is there.
 func present[T any]() field { return flag("present", func(*T) bool { return true }) }
 
 func part[T, U any](name, typ string, get func(*T) *U) field {
-	return property(name, objectType(typ), value{kind: kindObject, o: (*U)(nil)}, func(_ *frame, p *T) value {
+	return field{name, objectType(typ), func(_ *frame, o any) value {
+		p, _ := o.(*T)
+		if p == nil {
+			return value{kind: kindObject, o: (*U)(nil)}
+		}
 		return value{kind: kindObject, o: get(p)}
-	})
+	}}
 }
 
 func items[T, L any](name string, item *cel.Type, get func(*T) *L) field {
