@@ -185,7 +185,7 @@ func start(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer sensor.Close()
-	o.Sensor, o.Kernel = sensor, sensor
+	o.Sensor, o.Kernel, o.Enforcer = sensor, sensor, sensor
 	for _, m := range sensor.Coverage().Missing {
 		log.Warn("not seen", "what", m.Sees, "hook", m.Hook, "reason", m.Reason)
 	}

@@ -79,6 +79,8 @@ type Options struct {
 	Budget   respond.Budget
 	// Mode is that of namespaces that say nothing themselves; Observe by default.
 	Mode Mode
+	// Enforcer prevents; without it nothing is prevented.
+	Enforcer Enforcer
 	// State is the folder for what must survive the agent.
 	State string
 	// Syscalls records the system calls of containers until their profiles are ready.
@@ -132,6 +134,7 @@ type Agent struct {
 	pods      pods
 	domain    domain
 	modes     modes
+	prevent   prevention
 	responses chan response
 	began     time.Time
 
@@ -190,7 +193,10 @@ func New(o Options) (*Agent, error) {
 	if o.Proc != nil {
 		a.resolver.Namespaces = o.Proc.Namespaces
 	}
-	a.modes.told = a.resolver.PodChanged
+	a.modes.told = func(uid string) {
+		a.resolver.PodChanged(uid)
+		a.hold(uid)
+	}
 	a.backlog = cri.NewBacklog(a.resolver)
 	a.processes = process.New(process.Options{Container: a.resolver.Container})
 	a.writer = newWriter(a)
@@ -240,6 +246,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		side.Go(func() { a.respondLoop(ctx) })
 	}
 	side.Go(func() { a.keepProfiles(ctx) })
+	if a.o.Enforcer != nil {
+		side.Go(func() { a.prove(ctx) })
+	}
 	if a.o.Syscalls {
 		side.Go(func() { a.learnSyscalls(ctx) })
 	}

@@ -44,10 +44,14 @@ type Status struct {
 	// Events came through the pipeline, Foreign of them from other nodes that share the
 	// kernel; LatePolls came more than a second after the one before; Unwritten entries
 	// were lost before the spool.
-	Events    uint64            `json:"events"`
-	Foreign   uint64            `json:"foreign,omitempty"`
-	LatePolls uint64            `json:"latePolls"`
-	Unwritten uint64            `json:"unwritten"`
+	Events    uint64 `json:"events"`
+	Foreign   uint64 `json:"foreign,omitempty"`
+	LatePolls uint64 `json:"latePolls"`
+	Unwritten uint64 `json:"unwritten"`
+	// Tier is what the node can prevent; Held counts the pods that are kept from
+	// something.
+	Tier      *probe.Standing   `json:"tier,omitempty"`
+	Held      int               `json:"held,omitempty"`
 	Contained []*seawall.Act    `json:"contained,omitempty"`
 	Problems  map[string]string `json:"problems,omitempty"`
 }
@@ -58,6 +62,13 @@ func (a *Agent) Status() (Status, error) {
 	s := Status{
 		Node: a.o.Node, Version: a.o.Version, Started: a.began, Coverage: a.o.Sensor.Coverage(), Ledger: ledger, Checks: len(a.engine.Checks()),
 		Spool: a.spool.Stats(), Events: a.events.Load(), Foreign: a.foreign.Load(), LatePolls: a.late.Load(), Unwritten: a.writer.dropped(),
+	}
+	if a.o.Enforcer != nil {
+		tier := a.o.Enforcer.Tier()
+		s.Tier = &tier
+		a.prevent.mu.Lock()
+		s.Held = len(a.prevent.held)
+		a.prevent.mu.Unlock()
 	}
 	if a.responder != nil {
 		s.Contained = a.responder.Contained()

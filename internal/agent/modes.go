@@ -90,6 +90,7 @@ func (a *Agent) followPods(ctx context.Context) {
 			for _, p := range all {
 				noun := p.Noun()
 				now[noun.UID] = true
+				a.prevent.annotated(noun.UID, p.Metadata.Annotations[AnnotationPrevent])
 				a.modes.pod(noun.UID, noun)
 			}
 			for uid := range known {
@@ -107,12 +108,14 @@ func (a *Agent) followPods(ctx context.Context) {
 				return
 			}
 			known[noun.UID] = true
+			a.prevent.annotated(noun.UID, c.Object.Metadata.Annotations[AnnotationPrevent])
 			a.modes.pod(noun.UID, noun)
 		},
 		func(err error) { a.problem("pods", "labels and owners of pods are not known: "+err.Error()) })
 }
 
 func (a *Agent) podGone(uid string) {
+	a.prevent.annotated(uid, "")
 	a.modes.pod(uid, nil)
 	if a.responder != nil {
 		a.responder.Gone(uid)

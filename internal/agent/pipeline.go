@@ -69,7 +69,7 @@ func (a *Agent) judge(ev *seawall.Event) {
 	}
 	a.recent.add(ev)
 	a.hub.publish(ev)
-	if ev.Pod != nil && Mode(ev.Pod.Mode) == Observe {
+	if ev.Pod != nil && a.mode(ev.Pod) == Observe {
 		return
 	}
 	a.deliver(a.engine.Observe(ev))

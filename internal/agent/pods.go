@@ -189,9 +189,16 @@ func (a *Agent) findGroups() {
 	a.resolver.Sync(began, list)
 }
 
-// watch tells the sensor which groups are containers', before anything runs in them.
+// watch tells the sensor which groups are containers', and holds pods to their
+// policy, before anything runs in them.
 func (a *Agent) watch(g seawall.Cgroup) {
 	place := cri.ParseCgroup(g.Path)
+	switch {
+	case place.PodUID != "" && place.ContainerID == "" && !place.Monitor && g.Removed:
+		a.groupGone(g.ID)
+	case place.PodUID != "" && place.ContainerID == "" && !place.Monitor:
+		a.hold(place.PodUID)
+	}
 	if place.ContainerID == "" || place.Monitor {
 		return
 	}
