@@ -368,31 +368,33 @@ func TestExpiredIsNotEvicted(t *testing.T) {
 
 func TestTreeIsTheSession(t *testing.T) {
 	r := ruleOf(t, "match: fork\ndeny: 'true'\nmessage: m\nby: tree\ncount: 3\nwithin: 10s")
-	proc := func(pid uint32, entry string, cgroup uint64, parent *seawall.Process) *seawall.Process {
-		return &seawall.Process{PID: pid, Start: uint64(pid), Entry: entry, Cgroup: cgroup, Parent: parent}
+	proc := func(pid uint32, entry string, parent *seawall.Process) *seawall.Process {
+		return &seawall.Process{PID: pid, Start: uint64(pid), Entry: entry, Parent: parent}
 	}
-	systemd := proc(1, "", 1, nil)
-	shim := proc(50, "", 2, systemd)
-	initProcess := proc(100, "init", 3, shim)
-	session := proc(200, "exec", 3, shim)
-	sshd := proc(60, "node", 4, systemd)
-	untold := proc(300, "", 9, shim) // nobody said that it is a container's first
+	systemd := proc(1, "node", nil)
+	shim := proc(50, "node", systemd)
+	initProcess := proc(100, "init", shim)
+	worker := proc(110, "init", initProcess) // a fork of it
+	session := proc(200, "exec", proc(199, "", shim))
+	sshd := proc(60, "node", systemd)
+	untold := proc(300, "", shim) // nobody said that it is a container's first
 	tests := []struct {
 		name      string
 		container string
 		of        [3]*seawall.Process
 		want      bool
 	}{
-		{"children-of-init", "c", [3]*seawall.Process{proc(101, "", 3, initProcess), initProcess, proc(102, "", 3, proc(101, "", 3, initProcess))}, true},
-		{"init-and-session", "c", [3]*seawall.Process{proc(101, "", 3, initProcess), proc(201, "", 3, session), initProcess}, false},
-		{"session", "c", [3]*seawall.Process{proc(201, "", 3, session), proc(202, "", 3, session), session}, true},
-		{"on-the-node", "", [3]*seawall.Process{proc(61, "", 4, sshd), proc(62, "", 4, proc(61, "", 4, sshd)), sshd}, true},
-		{"two-services", "", [3]*seawall.Process{proc(61, "", 4, sshd), proc(51, "", 2, shim), sshd}, false},
-		{"by-cgroup", "c", [3]*seawall.Process{proc(301, "", 9, untold), proc(302, "", 9, untold), untold}, true},
-		{"by-cgroup-not-the-shim", "c", [3]*seawall.Process{proc(301, "", 9, untold), proc(302, "", 8, shim), untold}, false},
+		{"children-of-init", "c", [3]*seawall.Process{proc(101, "", initProcess), initProcess, proc(102, "", proc(101, "", initProcess))}, true},
+		{"forks-of-init", "c", [3]*seawall.Process{worker, proc(111, "", worker), initProcess}, true},
+		{"init-and-session", "c", [3]*seawall.Process{proc(101, "", initProcess), proc(201, "", session), initProcess}, false},
+		{"session", "c", [3]*seawall.Process{proc(201, "", session), proc(202, "", session), session}, true},
+		{"on-the-node", "", [3]*seawall.Process{proc(61, "", sshd), proc(62, "", proc(61, "", sshd)), sshd}, true},
+		{"two-services", "", [3]*seawall.Process{proc(61, "", sshd), proc(51, "", shim), sshd}, false},
+		{"nobody-said", "c", [3]*seawall.Process{proc(301, "", untold), proc(302, "", untold), untold}, true},
+		{"not-the-shim", "c", [3]*seawall.Process{proc(301, "", untold), proc(302, "", shim), untold}, false},
 		{"pid-used-again", "c", [3]*seawall.Process{
-			proc(101, "", 3, &seawall.Process{PID: 100, Start: 5, Entry: "init"}), proc(101, "", 3, &seawall.Process{PID: 100, Start: 6, Entry: "init"}),
-			proc(101, "", 3, &seawall.Process{PID: 100, Start: 7, Entry: "init"}),
+			proc(101, "", &seawall.Process{PID: 100, Start: 5, Entry: "init"}), proc(101, "", &seawall.Process{PID: 100, Start: 6, Entry: "init"}),
+			proc(101, "", &seawall.Process{PID: 100, Start: 7, Entry: "init"}),
 		}, false},
 	}
 	for _, tt := range tests {
@@ -410,8 +412,8 @@ func TestTreeIsTheSession(t *testing.T) {
 		})
 	}
 	// A loop of parents is nobody's tree, and must end.
-	a := proc(500, "", 3, nil)
-	a.Parent = proc(501, "", 3, a)
+	a := proc(500, "", nil)
+	a.Parent = proc(501, "", a)
 	ev := event(seawall.EventFork, "c", 0, 1)
 	ev.Process = a
 	engineOf(t, detect.Options{}, r).Observe(ev)

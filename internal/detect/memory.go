@@ -88,11 +88,11 @@ func treeRoot(p *seawall.Process, contained bool) *seawall.Process {
 	for range maxDepth {
 		parent := p.Parent
 		switch {
-		case parent == nil, p.Entry == "init", p.Entry == "exec":
+		case parent == nil, parent.PID <= 2: // init and kthreadd
 			return p
-		case contained && p.Cgroup != 0 && parent.Cgroup != 0 && p.Cgroup != parent.Cgroup:
+		case contained && parent.Entry == "node":
 			return p
-		case parent.PID <= 2: // init and kthreadd
+		case (p.Entry == "init" || p.Entry == "exec") && parent.Entry != p.Entry: // forks of it are the same
 			return p
 		}
 		p = parent

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math/bits"
 	"net/netip"
 
 	"seawall.io/seawall"
@@ -67,7 +68,7 @@ func (c *chain) at(i int) *seawall.Process {
 func (v value) size() int {
 	switch v.kind {
 	case kindCaps:
-		return len(seawall.Caps(v.i).Names()) //nolint:gosec // a set of bits
+		return bits.OnesCount64(uint64(v.i)) //nolint:gosec // a set of bits
 	case kindMap:
 		return len(*v.o.(*map[string]string))
 	case kindList:
