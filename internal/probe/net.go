@@ -1,11 +1,10 @@
 package probe
 
 import (
-	"unsafe"
-
 	"fmt"
 	"net/netip"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 

@@ -20,11 +20,19 @@ func (p *Probe) cgroupRoot() (string, error) {
 	if p.options.CgroupRoot != "" {
 		return p.options.CgroupRoot, nil
 	}
+	// A node has thousands of mounts, and a cut must not wait for them.
+	if root := p.root.Load(); root != nil {
+		return *root, nil
+	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "", err
 	}
-	return findCgroupRoot(string(mounts))
+	root, err := findCgroupRoot(string(mounts))
+	if err == nil {
+		p.root.Store(&root)
+	}
+	return root, err
 }
 
 func findCgroupRoot(mountinfo string) (string, error) {

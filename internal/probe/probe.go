@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -62,6 +63,7 @@ type Probe struct {
 	decode  decoder
 	names   names
 	gates   gatekeeper
+	root    atomic.Pointer[string] // of the cgroups, once it is known
 	enforce enforcer
 	ledger  reader
 	// throttled is what was said of each cgroup that was throttled, swept when.
