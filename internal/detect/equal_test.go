@@ -59,6 +59,7 @@ func languageRules(t testing.TB) []*check.Rule {
 		`process.args[99] == "" && file.path == "never"`,
 		`pod.workload.kind == "Deployment" && pod.workload.name != "" || profile.ready && !profile.known`,
 		`container.age > 5 || file.newMode == 493 || tls.alpn.exists(a, a == "h2")`,
+		`["com", "a", ""].exists(d, dns.name.endsWith("." + d) || process.exe.startsWith(d + "/bin")) || file.path.endsWith(process.name + process.args[1])`,
 		`cidr("10.0.0.0/8").containsIP("10.0.0.1") && net.protocol == "tcp"`,
 	}
 	var out []*check.Rule

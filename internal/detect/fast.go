@@ -540,6 +540,10 @@ func (c *compiler) member(name string, receiver celast.Expr, args []celast.Expr)
 	if v, ok := c.constant(args[0]); ok && v.kind == kindString {
 		return onText(operand, func(s string) value { return truth(compareWith(s, v.s)) })
 	}
+	if sum := args[0]; isCall(sum, operators.Add) && c.ast.GetType(sum.ID()).IsExactType(cel.StringType) && name != "contains" {
+		parts := sum.AsCall().Args()
+		return affix(operand, c.expr(parts[0]), c.expr(parts[1]), name == "endsWith")
+	}
 	arg := c.expr(args[0])
 	return func(f *frame) value {
 		v, a := operand(f), arg(f)
@@ -549,6 +553,29 @@ func (c *compiler) member(name string, receiver celast.Expr, args []celast.Expr)
 			return unusable2(v, a)
 		}
 		return truth(compareWith(s, t))
+	}
+}
+
+// affix compiles s.endsWith(first + second), or startsWith, without making a text:
+// lists of domains and folders are tried that way.
+func affix(operand, first, second evaluator, atEnd bool) evaluator {
+	return func(f *frame) value {
+		v, a, b := operand(f), first(f), second(f)
+		s, ok := f.text(v)
+		x, ok1 := f.text(a)
+		y, ok2 := f.text(b)
+		switch {
+		case !ok || !ok1 || !ok2:
+			if v.kind == failed || a.kind == failed || b.kind == failed {
+				return value{kind: failed}
+			}
+			return value{}
+		case atEnd:
+			rest, found := strings.CutSuffix(s, y)
+			return truth(found && strings.HasSuffix(rest, x))
+		}
+		rest, found := strings.CutPrefix(s, x)
+		return truth(found && strings.HasPrefix(rest, y))
 	}
 }
 
