@@ -41,7 +41,7 @@ func find(events []*seawall.Event, kind seawall.EventKind, is func(*seawall.Sock
 	return nil
 }
 
-func describe(t *testing.T, events []*seawall.Event) {
+func logSockets(t *testing.T, events []*seawall.Event) {
 	t.Helper()
 	for _, ev := range events {
 		if ev.Socket != nil {
@@ -114,7 +114,7 @@ func TestTCP(t *testing.T) {
 				t.Errorf("close of the server: %+v", ev)
 			}
 			if t.Failed() {
-				describe(t, all)
+				logSockets(t, all)
 			}
 		})
 	}
@@ -209,7 +209,7 @@ func TestDatagrams(t *testing.T) {
 			send := find(all, seawall.EventSend, func(s *seawall.Socket) bool { return s.Remote == to && s.Protocol == "udp" })
 			if bind == nil || send == nil {
 				t.Errorf("bind %+v, send %+v", bind, send)
-				describe(t, all)
+				logSockets(t, all)
 			} else if send.Socket.Local.Port() != port(client.LocalAddr()) {
 				t.Errorf("send %+v", send.Socket)
 			}
