@@ -28,6 +28,10 @@ struct vm_area_struct {
 
 #pragma clang attribute pop
 
+struct bpf_raw_tracepoint_args {
+	u64 args[1];
+};
+
 RING(ring_node);
 
 /* Numbered as in internal/probe/enforce.go. */

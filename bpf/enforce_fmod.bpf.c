@@ -3,4 +3,5 @@
  * were booted without bpf in lsm=. */
 #define AT(hook, function) "fmod_ret/security_" #function
 #define TIER TIER_FMOD
+#define MMAP_PROT 1
 #include "enforce_hooks.h"

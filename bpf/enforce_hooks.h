@@ -30,9 +30,9 @@ static __always_inline int judge_map(struct file *file)
 }
 
 SEC(AT(mmap_file, mmap_file))
-int BPF_PROG(check_mmap, struct file *file, unsigned long reqprot, unsigned long prot)
+int BPF_PROG(check_mmap, struct file *file)
 {
-	if (!(prot & PROT_EXEC) || !file)
+	if (!(ctx[MMAP_PROT] & PROT_EXEC) || !file)
 		return 0;
 	return judge_map(file);
 }

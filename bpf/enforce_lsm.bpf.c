@@ -3,4 +3,5 @@
  * them or not: only one that was booted with bpf in lsm= does. */
 #define AT(hook, function) "lsm/" #hook
 #define TIER TIER_LSM
+#define MMAP_PROT 2 /* behind what was asked for */
 #include "enforce_hooks.h"

@@ -76,7 +76,7 @@ func (p *Probe) newCanary() (_ *canary, err error) {
 	}
 	p.enforce.canary.Store(c.id)
 	ready := make(chan error)
-	go c.live(ready)
+	go offMainThread(func() { c.live(ready) })
 	if err := <-ready; err != nil {
 		return nil, err
 	}
@@ -86,7 +86,6 @@ func (p *Probe) newCanary() (_ *canary, err error) {
 // live owns a thread in a mount namespace of its own, which ends with the thread.
 func (c *canary) live(ready chan<- error) {
 	defer close(c.gone)
-	runtime.LockOSThread() // and never unlocked: no other goroutine is to get this thread
 	err := build()
 	ready <- err
 	if err != nil {
@@ -95,6 +94,23 @@ func (c *canary) live(ready chan<- error) {
 	for f := range c.mounts {
 		f()
 	}
+}
+
+// offMainThread runs f on a thread that ends with it, and that is not the first one:
+// its mount namespace is what /proc/self shows to all of the process.
+func offMainThread(f func()) {
+	runtime.LockOSThread() // and never unlocked, but for the first
+	if unix.Gettid() != os.Getpid() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		offMainThread(f)
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 // build makes the nest.
@@ -264,6 +280,44 @@ func (c *canary) heard(ctx context.Context, tier Tier, r Rule, action string) er
 	}
 }
 
+// proveGuard has the canary run a script, which the signal tier does not see.
+func (c *canary) proveGuard(ctx context.Context) error {
+	if err := c.p.maps["policies"].Put(c.id, enforceSignalPolicy{Deny: 1 << ForeignExec}); err != nil {
+		return fmt.Errorf("setting the canary's policy: %w", err)
+	}
+	// The kernel's types lie below /sys, which the canary does not see.
+	if _, err := c.p.guard(); err != nil {
+		return err
+	}
+	script := filepath.Join(nestRoot, "script")
+	var denied string
+	err := c.inside(func() error {
+		if err := c.p.guardRoot(nestRoot); err != nil {
+			return err
+		}
+		if err := os.WriteFile(script, []byte("#!"+filepath.Join(nestRoot, "act")+"\n"), 0o700); err != nil { //nolint:gosec // a program
+			return err
+		}
+		// A program outside of the overlay runs the script: while this process waits for an
+		// exec of its own to be answered it may be unable to answer.
+		runner := filepath.Join(nest, "runner")
+		calls := []call{{unix.SYS_EXECVE, []any{script, 0, 0}}}
+		if err := os.WriteFile(runner, assemble(calls), 0o700); err != nil { //nolint:gosec // a program
+			return err
+		}
+		var err error
+		denied, err = c.run(ctx, breach{program: runner, calls: calls})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if denied != "denied" {
+		return fmt.Errorf("the canary's script was %s", denied)
+	}
+	return c.heard(ctx, fanotifyTier, ForeignExec, denied)
+}
+
 // acts returns the ways to break a rule. done gives back what they hold.
 func (c *canary) acts(r Rule) (acts []breach, done func(), err error) {
 	var held []*os.File
@@ -284,8 +338,6 @@ func (c *canary) acts(r Rule) (acts []breach, done func(), err error) {
 			return err
 		}
 		held = append(held, f)
-		// The kernel keeps what it knows of a lower file: one that was written to is not looked at again.
-		unix.Sync()
 		return nil
 	})
 	if err != nil {

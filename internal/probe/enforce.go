@@ -128,6 +128,7 @@ type enforcer struct {
 	standing Standing
 	programs map[string]*attached // by tier and program
 	specs    map[Tier]*ebpf.CollectionSpec
+	guard    *guard
 
 	proving  sync.Mutex // one canary at a time
 	canary   atomic.Uint64
@@ -277,8 +278,12 @@ func (p *Probe) dropList(list uint64) error {
 // closeEnforce detaches what enforces.
 func (p *Probe) closeEnforce() error {
 	p.enforce.mu.Lock()
+	g := p.enforce.guard
+	p.enforce.guard = nil
+	p.enforce.mu.Unlock()
+	errs := []error{g.close()} // it may be asking for a policy
+	p.enforce.mu.Lock()
 	defer p.enforce.mu.Unlock()
-	var errs []error
 	for _, name := range sortedKeys(p.enforce.programs) {
 		errs = append(errs, p.enforce.programs[name].close())
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -66,42 +65,10 @@ func proven(t *testing.T, o Options) (*Probe, Standing, <-chan *seawall.Event) {
 	return p, s, verdicts
 }
 
-// The tier is the best that the kernel lets work, and it is told by what was seen.
-func TestProve(t *testing.T) {
-	p, s, verdicts := proven(t, Options{})
-	modules, _ := os.ReadFile("/sys/kernel/security/lsm") // not mounted everywhere
-	switch guest := os.Getenv("SEAWALL_VM") != ""; {
-	case guest && strings.Contains(string(modules), "bpf"):
-		if s.Tier != LSM || !slices.Equal(s.Proven, Rules()) {
-			t.Errorf("with bpf in lsm= the tier is %q and holds %v", s.Tier, s.Proven)
-		}
-	case guest:
-		// The kernel took the security module and never asked it.
-		if s.Tier != FmodRet || !slices.Equal(s.Proven, Rules()) || len(s.Refused) != 1 || !strings.Contains(s.Refused[0].Reason, "not prevented") {
-			t.Errorf("without bpf in lsm= the tier is %q, holds %v, and refused %+v", s.Tier, s.Proven, s.Refused)
-		}
-	case s.Tier == DetectOnly:
-		t.Errorf("nothing is prevented: %+v", s.Refused)
-	}
-	if got := p.Tier(); got.Tier != s.Tier || !slices.Equal(got.Proven, s.Proven) {
-		t.Errorf("Tier says %+v", got)
-	}
-	for range 3 {
-		if again, err := p.Prove(t.Context(), Rules()...); err != nil || again.Tier != s.Tier || !slices.Equal(again.Proven, s.Proven) {
-			t.Errorf("proven again: %+v %v", again, err)
-		}
-	}
-	select {
-	case ev := <-verdicts:
-		t.Errorf("a verdict on the canary reached the user: %+v", ev.Verdict)
-	default:
-	}
-}
-
 // Whoever runs no canary is promised nothing.
 func TestEnforceUnproven(t *testing.T) {
 	p := open(t, Options{Hooks: []string{"process"}})
-	c := newContainer(t, p)
+	c := newContainer(t, p, image(t))
 	got, err := p.Enforce(c.id, Policy{Deny: []Rule{ForeignExec}, Audit: []Rule{Mount}})
 	if err != nil || got.Tier != DetectOnly || len(got.Held) > 0 || len(got.Refused) != 2 {
 		t.Errorf("%+v %v", got, err)
@@ -127,6 +94,7 @@ type nestling struct {
 	podID, id  uint64
 	group3     *os.File
 	do         chan func()
+	shell      []string
 }
 
 // nestlings counts them, for names.
@@ -135,19 +103,9 @@ var nestlings atomic.Uint32
 // drop puts a program into the writable layer.
 const drop = "busybox cp /bin/true /tmp/x; "
 
-func newContainer(t *testing.T, p *Probe) *nestling {
+// image is what the containers' overlay has below: a shell, two programs, the loader.
+func image(t *testing.T) string {
 	t.Helper()
-	root, err := p.cgroupRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &nestling{do: make(chan func())}
-	c.pod = filepath.Join(root, fmt.Sprintf("seawall-test-%d-%d", os.Getpid(), nestlings.Add(1)))
-	c.group = filepath.Join(c.pod, "container")
-	c.podID, c.id = makeGroup(t, c.pod), makeGroup(t, c.group)
-	if c.group3, err = os.Open(c.group); err != nil {
-		t.Fatal(err)
-	}
 	lower := t.TempDir()
 	for _, dir := range []string{"bin", "tmp", "proc", "dev", "lib64", "lib/x86_64-linux-gnu", "work", "mnt", "cgroup"} {
 		if err := os.MkdirAll(filepath.Join(lower, dir), 0o755); err != nil {
@@ -166,11 +124,26 @@ func newContainer(t *testing.T, p *Probe) *nestling {
 			t.Fatal(err)
 		}
 	}
+	return lower
+}
+
+func newContainer(t *testing.T, p *Probe, lower string) *nestling {
+	t.Helper()
+	root, err := p.cgroupRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &nestling{do: make(chan func()), shell: []string{"/bin/sh"}}
+	c.pod = filepath.Join(root, fmt.Sprintf("seawall-test-%d-%d", os.Getpid(), nestlings.Add(1)))
+	c.group = filepath.Join(c.pod, "container")
+	c.podID, c.id = makeGroup(t, c.pod), makeGroup(t, c.group)
+	if c.group3, err = os.Open(c.group); err != nil {
+		t.Fatal(err)
+	}
 	layers := t.TempDir()
 	ready, gone := make(chan error), make(chan struct{})
-	go func() {
+	go offMainThread(func() {
 		defer close(gone)
-		runtime.LockOSThread() // and never unlocked: the thread keeps its root
 		err := enter(lower, layers)
 		ready <- err
 		if err != nil {
@@ -179,7 +152,7 @@ func newContainer(t *testing.T, p *Probe) *nestling {
 		for f := range c.do {
 			f()
 		}
-	}()
+	})
 	if err := <-ready; err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +221,7 @@ func (c *nestling) runIn(t *testing.T, group *os.File, script string, files ...*
 	}
 	results := make(chan result)
 	c.do <- func() {
-		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script)
+		cmd := exec.CommandContext(t.Context(), c.shell[0], append(c.shell[1:], "-c", script)...)
 		var out bytes.Buffer
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = "/", []string{"PATH=/bin"}, &out, &out, files
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
@@ -272,27 +245,69 @@ func (c *nestling) runIn(t *testing.T, group *os.File, script string, files ...*
 	return r.code, r.out
 }
 
-// next waits for the verdict on a rule.
-func next(t *testing.T, verdicts <-chan *seawall.Event, r Rule) *seawall.Event {
+// next waits for the verdict on a rule in a cgroup.
+func next(t *testing.T, verdicts <-chan *seawall.Event, r Rule, cgroup uint64) *seawall.Event {
 	t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
 		select {
 		case ev := <-verdicts:
-			if ev.Verdict.Rule == r.String() {
+			if ev.Verdict.Rule == r.String() && ev.Process.Cgroup == cgroup {
 				return ev
 			}
 		case <-timeout:
-			t.Errorf("no verdict on %s", r)
+			t.Errorf("no verdict on %s in %d", r, cgroup)
 			return nil
 		}
 	}
 }
 
-// What attackers do to run code of their own.
-func TestEnforceAttacks(t *testing.T) {
+// TestEnforce finds the tier once, which takes long where everything is emulated.
+func TestEnforce(t *testing.T) {
 	p, s, verdicts := proven(t, Options{})
-	c := newContainer(t, p)
+	lower := image(t)
+	t.Run("prove", func(t *testing.T) { testProve(t, p, s, verdicts) })
+	t.Run("attacks", func(t *testing.T) { testAttacks(t, p, s, verdicts, lower) })
+	t.Run("loop", func(t *testing.T) { testLoop(t, p, s, verdicts, lower) })
+	t.Run("guard", func(t *testing.T) { testGuard(t, p, s, verdicts, lower) })
+	t.Run("new-container", func(t *testing.T) { testNewContainer(t, p, s, verdicts, lower) })
+}
+
+// The tier is the best that the kernel lets work, and it is told by what was seen.
+func testProve(t *testing.T, p *Probe, s Standing, verdicts <-chan *seawall.Event) {
+	t.Helper()
+	modules, _ := os.ReadFile("/sys/kernel/security/lsm") // not mounted everywhere
+	switch guest := os.Getenv("SEAWALL_VM") != ""; {
+	case guest && strings.Contains(string(modules), "bpf"):
+		if s.Tier != LSM || !slices.Equal(s.Proven, Rules()) {
+			t.Errorf("with bpf in lsm= the tier is %q and holds %v", s.Tier, s.Proven)
+		}
+	case guest:
+		// The kernel took the security module and never asked it.
+		if s.Tier != FmodRet || !slices.Equal(s.Proven, Rules()) || len(s.Refused) != 1 || !strings.Contains(s.Refused[0].Reason, "not prevented") {
+			t.Errorf("without bpf in lsm= the tier is %q, holds %v, and refused %+v", s.Tier, s.Proven, s.Refused)
+		}
+	case s.Tier == DetectOnly:
+		t.Errorf("nothing is prevented: %+v", s.Refused)
+	case s.Tier == SignalTier && !s.Fanotify:
+		t.Errorf("no guard: %s", s.NoFanotify)
+	}
+	if got := p.Tier(); got.Tier != s.Tier || !slices.Equal(got.Proven, s.Proven) {
+		t.Errorf("Tier says %+v", got)
+	}
+	if again, err := p.Prove(t.Context(), Rules()...); err != nil || again.Tier != s.Tier || !slices.Equal(again.Proven, s.Proven) {
+		t.Errorf("proven again: %+v %v", again, err)
+	}
+	select {
+	case ev := <-verdicts:
+		t.Errorf("a verdict on the canary reached the user: %+v", ev.Verdict)
+	default:
+	}
+}
+
+// What attackers do to run code of their own.
+func testAttacks(t *testing.T, p *Probe, s Standing, verdicts <-chan *seawall.Event, lower string) {
+	t.Helper()
 	// The shell says 126 for what it may not run and 137 for what was killed.
 	const refused, killed = 126, 137
 	fd, err := unix.MemfdCreate("loader", 0)
@@ -332,7 +347,7 @@ func TestEnforceAttacks(t *testing.T) {
 		{name: "of-the-image", script: "busybox true && /bin/sh -c 'busybox echo fine'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newContainer(t, p)
+			c := newContainer(t, p, lower)
 			if _, err := p.Enforce(c.podID, Policy{Audit: []Rule{ForeignExec, ModifiedExec, VolumeExec, ForeignMap}}); err != nil {
 				t.Fatal(err)
 			}
@@ -342,11 +357,11 @@ func TestEnforceAttacks(t *testing.T) {
 			}
 			held := s.Tier != SignalTier || test.signal != 0
 			if held && test.target != "" {
-				if ev := next(t, verdicts, test.rule); ev != nil && (ev.Verdict.Action != "audited" || ev.Verdict.Target != test.target || ev.Process.Cgroup != c.id) {
-					t.Errorf("audited: %+v in %d, want %s in %d", ev.Verdict, ev.Process.Cgroup, test.target, c.id)
+				if ev := next(t, verdicts, test.rule, c.id); ev != nil && (ev.Verdict.Action != "audited" || ev.Verdict.Target != test.target) {
+					t.Errorf("audited: %+v, want %s", ev.Verdict, test.target)
 				}
 			}
-			c = newContainer(t, p) // as it was
+			c = newContainer(t, p, lower) // as it was
 			policy := Policy{Deny: []Rule{ForeignExec, ModifiedExec, VolumeExec, ForeignMap}}
 			if _, err := p.Enforce(c.podID, policy); err != nil {
 				t.Fatal(err)
@@ -360,7 +375,7 @@ func TestEnforceAttacks(t *testing.T) {
 				t.Errorf("denied, it ended with %d, want %d: %s", code, want, out)
 			}
 			if held && test.target != "" {
-				if ev := next(t, verdicts, test.rule); ev != nil && (ev.Verdict.Action != action || ev.Verdict.Tier != string(s.Tier) || ev.Verdict.Target != test.target) {
+				if ev := next(t, verdicts, test.rule, c.id); ev != nil && (ev.Verdict.Action != action || ev.Verdict.Tier != string(s.Tier) || ev.Verdict.Target != test.target) {
 					t.Errorf("denied: %+v, want %s %s", ev.Verdict, action, test.target)
 				}
 			}
@@ -372,13 +387,82 @@ func TestEnforceAttacks(t *testing.T) {
 			}
 		})
 	}
-	_ = c
+}
+
+// A guard refuses what the signal tier kills, and scripts.
+func testGuard(t *testing.T, p *Probe, s Standing, verdicts <-chan *seawall.Event, lower string) {
+	t.Helper()
+	if s.Tier != SignalTier {
+		if err := p.Guard(1); err == nil {
+			t.Error("there is a guard in a tier that needs none")
+		}
+		return
+	}
+	c := newContainer(t, p, lower)
+	if _, err := p.guard(); err != nil { // it reads /sys, which the container has not
+		t.Fatal(err)
+	}
+	// A shell of another file system, since this process must not wait for its own answers.
+	if code, out := c.run(t, "busybox cp /bin/busybox /mnt/busybox"); code != 0 {
+		t.Fatalf("%d %s", code, out)
+	}
+	c.shell = []string{"/mnt/busybox", "sh"}
+	guarded := make(chan error)
+	c.do <- func() { guarded <- p.guardRoot("/") }
+	if err := <-guarded; err != nil {
+		t.Fatal(err)
+	}
+	script := "printf '#!/bin/sh\\nexit 0\\n' >/tmp/s; busybox chmod 755 /tmp/s; "
+	for _, test := range []struct {
+		name, script string
+		rule         Rule
+		code         int
+		target       string
+	}{
+		{name: "dropped", script: drop + "/tmp/x", rule: ForeignExec, code: 126, target: "/tmp/x"},
+		{name: "script", script: script + "/tmp/s", rule: ForeignExec, code: 126, target: "/tmp/s"},
+		{name: "copied-up", script: "busybox touch /bin/true; /bin/true", rule: ModifiedExec, code: 126, target: "/bin/true"},
+		{name: "of-the-image", script: "/bin/cat /dev/null"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := p.Enforce(c.podID, Policy{Audit: []Rule{ForeignExec, ModifiedExec}}); err != nil {
+				t.Fatal(err)
+			}
+			if code, out := c.run(t, test.script); code != 0 {
+				t.Errorf("audited, it ended with %d: %s", code, out)
+			}
+			if _, err := p.Enforce(c.podID, Policy{Deny: []Rule{ForeignExec, ModifiedExec}}); err != nil {
+				t.Fatal(err)
+			}
+			if code, out := c.run(t, test.script); code != test.code {
+				t.Errorf("denied, it ended with %d, want %d: %s", code, test.code, out)
+			}
+			for test.code != 0 {
+				ev := next(t, verdicts, test.rule, c.id)
+				if ev == nil {
+					break
+				}
+				if v := ev.Verdict; v.Tier == fanotifyTier && v.Action == "denied" {
+					if !strings.HasSuffix(v.Target, test.target) || ev.Process.Start == 0 {
+						t.Errorf("%+v of %+v, want %s", v, ev.Process, test.target)
+					}
+					break
+				}
+			}
+			if err := p.Unenforce(c.podID); err != nil {
+				t.Fatal(err)
+			}
+			if code, out := c.run(t, test.script); code != 0 {
+				t.Errorf("released, it ended with %d: %s", code, out)
+			}
+		})
+	}
 }
 
 // A thousand tries change nothing, and each is accounted for.
-func TestEnforceLoop(t *testing.T) {
-	p, s, verdicts := proven(t, Options{})
-	c := newContainer(t, p)
+func testLoop(t *testing.T, p *Probe, s Standing, verdicts <-chan *seawall.Event, lower string) {
+	t.Helper()
+	c := newContainer(t, p, lower)
 	if _, err := p.Enforce(c.id, Policy{Deny: []Rule{ForeignExec}}); err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +474,7 @@ func TestEnforceLoop(t *testing.T) {
 	if code != 0 || !strings.HasSuffix(out, "0 of 1000 ran\n") {
 		t.Errorf("%d %s", code, out)
 	}
-	next(t, verdicts, ForeignExec)
+	next(t, verdicts, ForeignExec, c.id)
 	after, err := p.Ledger()
 	if err != nil {
 		t.Fatal(err)
@@ -403,9 +487,9 @@ func TestEnforceLoop(t *testing.T) {
 }
 
 // A new container of a pod is held before it runs anything: its policy is the pod's.
-func TestEnforceNewContainer(t *testing.T) {
-	p, s, verdicts := proven(t, Options{})
-	c := newContainer(t, p)
+func testNewContainer(t *testing.T, p *Probe, s Standing, verdicts <-chan *seawall.Event, lower string) {
+	t.Helper()
+	c := newContainer(t, p, lower)
 	if code, out := c.run(t, drop); code != 0 {
 		t.Fatalf("%d %s", code, out)
 	}
@@ -424,11 +508,6 @@ func TestEnforceNewContainer(t *testing.T) {
 		if want := map[bool]int{true: 137, false: 126}[s.Tier == SignalTier]; code != want {
 			t.Fatalf("in a new cgroup it ended with %d, want %d: %s", code, want, out)
 		}
-		if ev := next(t, verdicts, ForeignExec); i < BudgetForTest && ev != nil && ev.Process.Cgroup != id {
-			t.Errorf("a verdict in %d, want %d", ev.Process.Cgroup, id)
-		}
+		next(t, verdicts, ForeignExec, id)
 	}
 }
-
-// BudgetForTest is how many verdicts a cgroup has in a second.
-const BudgetForTest = 16

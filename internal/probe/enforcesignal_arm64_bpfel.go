@@ -123,24 +123,25 @@ type enforceSignalVerdictBudgetKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	enforceSignalMapArmed            = "armed"
-	enforceSignalMapCounters         = "counters"
-	enforceSignalMapDeniedFiles      = "denied_files"
-	enforceSignalMapInterestDefault  = "interest_default"
-	enforceSignalMapInterests        = "interests"
-	enforceSignalMapLosses           = "losses"
-	enforceSignalMapPolicies         = "policies"
-	enforceSignalMapPolicyLevels     = "policy_levels"
-	enforceSignalMapRingNode         = "ring_node"
-	enforceSignalMapSequences        = "sequences"
-	enforceSignalMapVerdictBudgets   = "verdict_budgets"
-	enforceSignalProgKillExec        = "kill_exec"
-	enforceSignalVarAgentPid         = "agent_pid"
-	enforceSignalVarExportDeniedFile = "export_denied_file"
-	enforceSignalVarExportEnforced   = "export_enforced"
-	enforceSignalVarExportPolicy     = "export_policy"
-	enforceSignalVarNodeMntNs        = "node_mnt_ns"
-	enforceSignalVarOverlayLower     = "overlay_lower"
+	enforceSignalMapArmed               = "armed"
+	enforceSignalMapCounters            = "counters"
+	enforceSignalMapDeniedFiles         = "denied_files"
+	enforceSignalMapInterestDefault     = "interest_default"
+	enforceSignalMapInterests           = "interests"
+	enforceSignalMapLosses              = "losses"
+	enforceSignalMapPolicies            = "policies"
+	enforceSignalMapPolicyLevels        = "policy_levels"
+	enforceSignalMapRingNode            = "ring_node"
+	enforceSignalMapSequences           = "sequences"
+	enforceSignalMapVerdictBudgets      = "verdict_budgets"
+	enforceSignalProgKillExec           = "kill_exec"
+	enforceSignalProgOriginOfDescriptor = "origin_of_descriptor"
+	enforceSignalVarAgentPid            = "agent_pid"
+	enforceSignalVarExportDeniedFile    = "export_denied_file"
+	enforceSignalVarExportEnforced      = "export_enforced"
+	enforceSignalVarExportPolicy        = "export_policy"
+	enforceSignalVarNodeMntNs           = "node_mnt_ns"
+	enforceSignalVarOverlayLower        = "overlay_lower"
 )
 
 // loadEnforceSignal returns the embedded CollectionSpec for enforceSignal.
@@ -185,7 +186,8 @@ type enforceSignalSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type enforceSignalProgramSpecs struct {
-	KillExec *ebpf.ProgramSpec `ebpf:"kill_exec"`
+	KillExec           *ebpf.ProgramSpec `ebpf:"kill_exec"`
+	OriginOfDescriptor *ebpf.ProgramSpec `ebpf:"origin_of_descriptor"`
 }
 
 // enforceSignalMapSpecs contains maps before they are loaded into the kernel.
@@ -282,12 +284,14 @@ type enforceSignalVariables struct {
 //
 // It can be passed to loadEnforceSignalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type enforceSignalPrograms struct {
-	KillExec *ebpf.Program `ebpf:"kill_exec"`
+	KillExec           *ebpf.Program `ebpf:"kill_exec"`
+	OriginOfDescriptor *ebpf.Program `ebpf:"origin_of_descriptor"`
 }
 
 func (p *enforceSignalPrograms) Close() error {
 	return _EnforceSignalClose(
 		p.KillExec,
+		p.OriginOfDescriptor,
 	)
 }
 

@@ -189,6 +189,12 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 		ev.Time = wall
 		p.held = append(p.held, ev)
 	}))
+	for _, ev := range p.enforce.tell() {
+		ev.Time = wall.Add(-time.Duration(int64(began) - int64(ev.Boot))) //nolint:gosec // as above
+		if !p.enforce.hear(ev) {
+			p.held = append(p.held, ev)
+		}
+	}
 	slices.SortStableFunc(p.held, func(a, b *seawall.Event) int { return cmp.Compare(a.Boot, b.Boot) })
 	n, _ := slices.BinarySearchFunc(p.held, began, func(ev *seawall.Event, t uint64) int { return cmp.Compare(ev.Boot, t) })
 	for _, ev := range p.held[:n] {

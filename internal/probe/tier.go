@@ -40,6 +40,9 @@ type Standing struct {
 	Proven []Rule `json:"proven,omitempty"`
 	// Unproven are those that were tried in vain.
 	Unproven []RefusedRule `json:"unproven,omitempty"`
+	// Fanotify says that the signal tier is completed by [Probe.Guard]; NoFanotify why not.
+	Fanotify   bool   `json:"fanotify,omitempty"`
+	NoFanotify string `json:"noFanotify,omitempty"`
 	// Refused are the better tiers, and why they are not used.
 	Refused []RefusedTier `json:"refused,omitempty"`
 }
@@ -145,6 +148,13 @@ func (p *Probe) Prove(ctx context.Context, rules ...Rule) (Standing, error) {
 		}
 		if ctx.Err() != nil {
 			return p.Tier(), ctx.Err()
+		}
+	}
+	if s.Tier == SignalTier {
+		if err := c.proveGuard(ctx); err != nil {
+			s.NoFanotify = err.Error()
+		} else {
+			s.Fanotify = true
 		}
 	}
 	p.setStanding(s)
