@@ -78,11 +78,15 @@ var typical = map[string][]string{
 	"dns": {`dns.longest > 50`, `dns.name.matches("(minexmr|nanopool|supportxmr|2miners)")`, `dns.foreign`, `dns.domain in ["onion.to", "ngrok.io"]`},
 }
 
-// quiet is an engine of Seawall's own rules and of typical ones, 80 or more.
+// quiet is an engine of Seawall's own rules, with typical ones where those are few.
 func quiet(b *testing.B) *detect.Engine {
 	b.Helper()
 	rules := runtimeRules(b)
+	few := len(rules) < 80
 	for kind, all := range typical {
+		if !few {
+			break
+		}
 		for i, deny := range all {
 			text, _ := json.Marshal(deny)
 			rules = append(rules, ruleOf(b, fmt.Sprintf("id: %s-%d\nmatch: %s\nwhen: container.present\nmessage: m\ndeny: %s", kind, i, kind, text)))
