@@ -47,11 +47,16 @@ func quantifier(source evaluator, slot int, predicate evaluator, decides bool) e
 			return list.unusable()
 		}
 		out := truth(!decides)
+		fixed, isFixed := list.o.(*[]value) // of the rule itself, the commonest
 		for i := range n {
 			if f.turns++; f.turns > maxTurns {
 				return value{}
 			}
-			f.vars[slot] = list.at(i)
+			if isFixed {
+				f.vars[slot] = (*fixed)[i]
+			} else {
+				f.vars[slot] = list.at(i)
+			}
 			v := predicate(f)
 			switch {
 			case v.is(decides):
