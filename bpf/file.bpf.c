@@ -7,12 +7,7 @@
  * knows and the string that the process gave, read after the call: links in it are
  * not followed, and another thread may have changed it.
  */
-#include "file.h"
-#include "fold.h"
-#include "seen.h"
-#include "syscall.h"
-
-RING(ring_file);
+#include "opened.h"
 
 /* One word for each call, 0 for those of no interest. Bytes, lowest first: kind,
  * form, then arguments by their place from 1: directory, path, second directory,
@@ -38,49 +33,9 @@ const volatile u64 acts[CALLS] = {};
 #define FORM_MMAP_OLD 8 /* of i386: the arguments lie in memory */
 #define FORM_MPROTECT 9
 #define FORM_FSCONFIG 10
-
-#define O_WRONLY 1
-#define O_RDWR 2
-#define O_CREAT 0100
-#define O_TRUNC 01000
-#define FMODE_WRITE 2
-#define FMODE_PATH 0x4000
-#define FMODE_CREATED 0x100000
-#define PROT_WRITE 2
-#define PROT_EXEC 4
-#define MAP_ANONYMOUS 0x20
-#define AT_FDCWD -100
-#define PROC_SUPER_MAGIC 0x9fa0
-
-/* How long equal events are one. */
-const volatile u64 window_read = 60 * SECOND;
-const volatile u64 window_write = 10 * SECOND;
-
-FOLDS(file_folds, 16384);
-
-/* Files whose opening matters even when another process has just done the same:
- * hashes of their name, or of name and directory. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, u64);
-	__type(value, u32);
-} watched SEC(".maps");
-
-/* A file by its descriptor. */
-struct file_event {
-	struct header h;
-	struct traits file;
-	u32 call;
-	u32 mode; /* f_mode */
-	u64 flags;
-	s64 result;
-	u64 args[ARGS];
-	u8 watched;
-	u8 nameless; /* nothing is mapped but memory */
-	u8 pad[6];
-	struct pathname path;
-};
+#define FORM_OPEN_FAILED 11 /* as the first three, where another hook sees what succeeds */
+#define FORM_OPEN_HOW_FAILED 12
+#define FORM_CREATE_FAILED 13
 
 #define TEXT_SPACE 512
 
@@ -102,169 +57,11 @@ struct names_event {
 	u8 text[256];
 };
 
-EXPORT(file_event);
 EXPORT(name_event);
 EXPORT(names_event);
 EXPORT(fold);
 EXPORT(budget);
 EXPORT(budget_key);
-
-#define HASH_PRIME 0x9e3779b97f4a7c15ULL
-#define HASH_WORDS 6 /* 47 bytes of a name and the zero behind it */
-
-/* Mixes a name into a hash, zeros behind its end and all: no loop has to look for it.
- * internal/probe/file.go does the same. Fields are little-endian on both machines. */
-static __always_inline u64 hash_name(u64 h, u64 dentry, u8 *first)
-{
-	struct dentry *d = (struct dentry *)dentry;
-	u64 name[HASH_WORDS] = {};
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(d, d_name.name));
-	*first = name[0];
-	for (int i = 0; i < HASH_WORDS; i++) {
-		h = (h ^ name[i]) * HASH_PRIME;
-		h ^= h >> 29;
-	}
-	return h;
-}
-
-/* Global functions, whose pointers are numbers: the verifier looks at each once, not
- * at every place that calls it. */
-__noinline u64 name_of(u64 dentry)
-{
-	u8 first;
-	u64 h = hash_name(0, dentry, &first);
-	/* Directories of processes are one. */
-	return first >= '0' && first <= '9' ? 1 : h;
-}
-
-__noinline u32 is_watched(u64 dentry)
-{
-	u8 first;
-	u64 h = hash_name(0, dentry, &first);
-	if (bpf_map_lookup_elem(&watched, &h))
-		return 1;
-	h = hash_name(h, (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent), &first);
-	return bpf_map_lookup_elem(&watched, &h) != NULL;
-}
-
-__noinline int path_of(struct pathname *out, u64 mnt, u64 dentry)
-{
-	if (!out)
-		return 0;
-	return write_path(out, (struct task_struct *)bpf_get_current_task(), (struct vfsmount *)mnt, (struct dentry *)dentry);
-}
-
-static __always_inline u64 program_of(struct task_struct *t)
-{
-	struct mm_struct *mm = t->mm;
-	if (!mm)
-		return 0;
-	return BPF_CORE_READ(mm, exe_file, f_inode, i_ino);
-}
-
-static __always_inline u64 argument(struct args *a, u32 place)
-{
-	return a->of[(place - 1) & 7];
-}
-
-static __always_inline void copy_args(u64 *to, struct args *a)
-{
-	for (int i = 0; i < ARGS; i++)
-		to[i] = a->of[i];
-}
-
-/* Where a file is, without holding on to it: what is read through it afterwards is
- * read by copy, which fails softly where it is gone. */
-struct place {
-	struct vfsmount *mnt;
-	struct dentry *dentry;
-	struct inode *inode;
-	u32 mode;
-	u32 pad;
-};
-
-static __always_inline void place_of(struct place *p, struct file *f)
-{
-	p->mnt = BPF_CORE_READ(f, f_path.mnt);
-	p->dentry = BPF_CORE_READ(f, f_path.dentry);
-	p->inode = BPF_CORE_READ(f, f_inode);
-	p->mode = BPF_CORE_READ(f, f_mode);
-}
-
-/* Reports an act on a file that has a descriptor, or on memory (no inode). */
-static __always_inline int report_file(struct task_struct *t, u32 kind, u32 call, struct place *p, struct args *a, u64 flags, long ret, u64 window, bool always)
-{
-	u64 cgroup = task_cgroup(t);
-	if (!wanted(kind, cgroup))
-		return 0;
-	struct fold_key k = {.cgroup = cgroup};
-	u32 watch = 0;
-	struct inode *inode = p->inode;
-	if (inode) {
-		struct super_block *sb = BPF_CORE_READ(inode, i_sb);
-		k.what = BPF_CORE_READ(inode, i_ino);
-		k.where = (u64)BPF_CORE_READ(sb, s_dev) << 32 | kind;
-		if (BPF_CORE_READ(sb, s_magic) == PROC_SUPER_MAGIC) {
-			/* Files of procfs have a number of their own for each process. */
-			watch = is_watched((u64)p->dentry);
-			if (!watch)
-				k.what = name_of((u64)p->dentry);
-		}
-	} else {
-		/* Memory has no name: whose it is counts. */
-		k.what = flags;
-		k.who = program_of(t);
-		k.where = kind;
-	}
-	u32 count = 1;
-	if (always)
-		bpf_map_delete_elem(&file_folds, &k);
-	else
-		count = fold(&file_folds, &k, window, t->tgid, watch);
-	if (!count) {
-		count_folded(kind);
-		return 0;
-	}
-	if (of_runtime(t)) {
-		count_filtered(kind);
-		bpf_map_delete_elem(&file_folds, &k);
-		return 0;
-	}
-	if (!watch && inode)
-		watch = is_watched((u64)p->dentry);
-	if (!watch && !afford(cgroup, RING_FILE)) {
-		count_folded(kind);
-		bpf_map_delete_elem(&file_folds, &k);
-		return 0;
-	}
-	struct file_event *e = reserve(ring_file, RING_FILE, struct file_event, t, kind, cgroup);
-	if (!e) {
-		bpf_map_delete_elem(&file_folds, &k);
-		return 0;
-	}
-	e->h.count = count > 1 ? count : 0;
-	e->call = call;
-	e->mode = p->mode;
-	e->flags = flags;
-	e->result = ret < 0 && ret > -4096 ? ret : 0;
-	e->watched = watch;
-	e->nameless = !inode;
-	copy_args(e->args, a);
-	if (inode) {
-		write_traits(&e->file, t, p->mnt, p->dentry, inode);
-		path_of(&e->path, (u64)p->mnt, (u64)p->dentry);
-	} else {
-		__builtin_memset(&e->file, 0, sizeof(e->file));
-		e->path.len = 0;
-	}
-	if (watch) {
-		struct fold *f = bpf_map_lookup_elem(&file_folds, &k);
-		if (f)
-			f->watched = 1;
-	}
-	submit(e, kind);
-	return 0;
-}
 
 /* Where a path that is not absolute begins. */
 static __always_inline void write_dir(struct pathname *out, struct task_struct *t, const u8 *name, bool has_fd, int fd)
@@ -354,9 +151,9 @@ static __noinline int opened(struct task_struct *t, u32 call, u64 act, struct ar
 {
 	u64 flags = argument(a, ACT_PATH(act) + 1);
 	u32 form = ACT_FORM(act);
-	if (form == FORM_CREATE)
+	if (form == FORM_CREATE || form == FORM_CREATE_FAILED)
 		flags = O_CREAT | O_WRONLY | O_TRUNC;
-	else if (form == FORM_OPEN_HOW) {
+	else if (form == FORM_OPEN_HOW || form == FORM_OPEN_HOW_FAILED) {
 		u64 how = 0;
 		bpf_probe_read_user(&how, sizeof(how), (void *)flags);
 		flags = how;
@@ -468,6 +265,10 @@ static __always_inline int act_on(struct task_struct *t, struct pt_regs *regs, u
 	if (ret < 0 && !refused(ret))
 		return 0;
 	switch (form) {
+	case FORM_OPEN_FAILED:
+	case FORM_OPEN_HOW_FAILED:
+	case FORM_CREATE_FAILED:
+		return ret < 0 ? opened(t, call, act, &a, ret) : 0;
 	case FORM_NAME:
 		return by_name(t, call, act, &a, ret);
 	case FORM_FSCONFIG:

@@ -89,8 +89,11 @@ struct {
 	__type(value, struct budget);
 } budgets SEC(".maps");
 
-/* Events of one cgroup and ring in a second, set by the loader. */
+/* Events of one cgroup and ring in a second. Watched files have a budget of their own,
+ * in place of a ring. */
 const volatile u32 budget_events = 1500;
+const volatile u32 budget_watched = 300;
+#define WATCHED RINGS
 
 /* Takes one event from the budget; false where nothing is left. */
 static __always_inline bool afford(u64 cgroup, u32 ring)
@@ -107,7 +110,7 @@ static __always_inline bool afford(u64 cgroup, u32 ring)
 		b->since = now;
 		b->used = 0;
 	}
-	if (b->used >= budget_events) {
+	if (b->used >= (ring == WATCHED ? budget_watched : budget_events)) {
 		__sync_fetch_and_add(&b->throttled, 1);
 		return false;
 	}

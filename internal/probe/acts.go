@@ -13,10 +13,18 @@ import (
 func actHooks() []hook {
 	host := hostMnt()
 	return []hook{
+		// Before file, which leaves to it what it sees.
 		{
-			name: "file", sees: "files that are opened, changed, mapped executable and mounted", load: loadFile, rings: []Ring{RingFile},
-			rodata:  map[string]any{"overlay_lower": overlayLower(), "acts": actTable(), "host_mnt": host},
-			prepare: func(c *ebpf.Collection) error { return watchFiles(c.Maps["watched"], WatchedFiles()) },
+			name: "file-open", sees: "files that are opened through io_uring", load: loadFileOpen, rings: []Ring{RingFile, RingPriv},
+			rodata: map[string]any{"overlay_lower": overlayLower(), "host_mnt": host}, prepare: watchDefaults,
+		},
+		{
+			name: "file", sees: "files that are opened, changed, mapped executable and mounted", load: loadFile, rings: []Ring{RingFile, RingPriv},
+			rodata: map[string]any{"overlay_lower": overlayLower(), "host_mnt": host},
+			adapt: func(p *Probe, spec *ebpf.CollectionSpec) error {
+				return spec.Variables["acts"].Set(actTable(p.hooks["file-open"] == nil))
+			},
+			prepare: watchDefaults,
 		},
 		{
 			name: "creds", sees: "credentials that a process did not ask for, and namespaces that are not its container's", load: loadCreds, rings: []Ring{RingPriv},
@@ -40,6 +48,8 @@ func actHooks() []hook {
 		},
 	}
 }
+
+func watchDefaults(c *ebpf.Collection) error { return watchFiles(c.Maps["watched"], WatchedFiles()) }
 
 // hostMnt is the node's own mount namespace, 0 where the node's processes are not to be
 // seen: what runtimes do on their way into a container then counts as the container's.

@@ -37,8 +37,36 @@ func TestActor(t *testing.T) {
 	}
 }
 
-// play plays a scene in a child of its own, in a directory of its own, and returns what
-// was seen of it until it ended. cgroup is a directory, or empty.
+// watch opens the sensor for one cgroup, so that what the machine does besides
+// neither fills its rings nor uses up a budget.
+func watch(t *testing.T, hooks ...string) (p *Probe, cgroup string, id uint64) {
+	t.Helper()
+	p = open(t, Options{Hooks: append(hooks, "process"), Off: seawall.EventKinds()})
+	for _, name := range hooks {
+		if p.hooks[name] == nil {
+			t.Fatalf("the hook %s is not at work: %+v", name, p.Coverage().Missing)
+		}
+	}
+	cgroup, id = testCgroup(t)
+	if err := p.Watch(id, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	return p, cgroup, id
+}
+
+// into lets a command begin in a cgroup.
+func into(t *testing.T, cmd *exec.Cmd, cgroup string) {
+	t.Helper()
+	f, err := os.Open(cgroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+}
+
+// play plays a scene in a child, in a cgroup and a directory of its own, and returns
+// what was seen of it until it ended.
 func play(t *testing.T, p *Probe, scene, cgroup string) (events []*seawall.Event, dir string) {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -48,14 +76,7 @@ func play(t *testing.T, p *Probe, scene, cgroup string) (events []*seawall.Event
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestActor$", "-test.count=1")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), actorEnv+"="+scene)
-	if cgroup != "" {
-		f, err := os.Open(cgroup)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
-	}
+	into(t, cmd, cgroup)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -81,15 +102,6 @@ func want(t *testing.T, events []*seawall.Event, what string, is func(*seawall.E
 	return nil
 }
 
-func hasHook(t *testing.T, p *Probe, name string) {
-	t.Helper()
-	for _, m := range p.Coverage().Missing {
-		if m.Hook == name {
-			t.Fatalf("the hook %s is missing: %s", name, m.Reason)
-		}
-	}
-}
-
 // testCgroup makes a cgroup of the default hierarchy, and returns its directory and id.
 func testCgroup(t *testing.T) (dir string, id uint64) {
 	t.Helper()
@@ -103,11 +115,12 @@ func testCgroup(t *testing.T) (dir string, id uint64) {
 	if root == "" {
 		t.Skip("no cgroup2 hierarchy is mounted")
 	}
-	dir, err := os.MkdirTemp(root, "seawall-probe-test-")
-	if err != nil {
+	dir = filepath.Join(root, fmt.Sprintf("seawall-probe-test-%d-%s", os.Getpid(), t.Name()))
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Skip("a cgroup cannot be made: ", err)
 	}
 	t.Cleanup(func() {
+		var err error
 		for range 100 {
 			if err = os.Remove(dir); err == nil {
 				return
@@ -190,8 +203,8 @@ var scenes = map[string]func() error{
 		if _, err := unix.MemfdCreate("payload", 0); err != nil {
 			return err
 		}
-		_, _, _ = unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_ATTACH, uintptr(os.Getppid()), 0, 0, 0, 0)
-		_ = unix.PtraceDetach(os.Getppid())
+		// Itself, which the kernel refuses: nobody is stopped.
+		_, _, _ = unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_ATTACH, uintptr(os.Getpid()), 0, 0, 0, 0)
 		buf := make([]byte, 8)
 		_, _ = unix.ProcessVMReadv(os.Getpid(), []unix.Iovec{{Base: &buf[0], Len: 8}}, []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&buf[0])), Len: 8}}, 0)
 		_, _, _ = unix.Syscall(unix.SYS_FINIT_MODULE, ^uintptr(0), 0, 0)
@@ -230,9 +243,8 @@ var scenes = map[string]func() error{
 }
 
 func TestFiles(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "file"}})
-	hasHook(t, p, "file")
-	events, dir := play(t, p, "files", "")
+	p, cgroup, _ := watch(t, "creds", "file")
+	events, dir := play(t, p, "files", cgroup)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, w := range []struct {
 		what string
@@ -306,22 +318,23 @@ func dump(t *testing.T, events []*seawall.Event) {
 }
 
 func TestFilesOfAContainer(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "file"}})
-	hasHook(t, p, "creds")
+	p, cgroup, _ := watch(t, "creds", "file")
 	if hostMnt() == 0 {
 		t.Skip("the node's first process is not to be seen")
 	}
 	// The test binary runs a program of the host in another mount
 	// namespace, which is what a container's runtime looks like.
-	events, _ := play(t, p, "container", "")
+	events, _ := play(t, p, "container", cgroup)
 	for _, ev := range events {
 		if ev.File != nil && ev.File.Path == "/new" {
 			t.Errorf("what a runtime does is reported as the container's: %+v", ev.File)
 		}
 	}
-	// As is, seen by a sensor that does not know the host.
-	p = open(t, Options{Hooks: []string{"process", "file"}})
-	events, _ = play(t, p, "container", "")
+	// As is, seen by a sensor that does not know where programs were started.
+	if err := p.Detach("creds"); err != nil {
+		t.Fatal(err)
+	}
+	events, _ = play(t, p, "container", cgroup)
 	for _, w := range []struct {
 		path                    string
 		kind                    seawall.EventKind
@@ -352,14 +365,13 @@ func TestFilesOfAContainer(t *testing.T) {
 }
 
 func TestCalls(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "calls"}})
-	hasHook(t, p, "calls")
-	events, _ := play(t, p, "calls", "")
+	p, cgroup, _ := watch(t, "creds", "calls")
+	events, _ := play(t, p, "calls", cgroup)
 	parent := uint32(os.Getpid())
 	for name, is := range map[string]func(c *seawall.Call) bool{
 		"memfd_create": func(c *seawall.Call) bool { return c.Op == "payload" && c.Result > 0 },
 		"ptrace": func(c *seawall.Call) bool {
-			return c.Op == "PTRACE_ATTACH" && c.Target != nil && c.Target.NSPID == parent
+			return c.Op == "PTRACE_ATTACH" && c.Target != nil && c.Result == -int64(unix.EPERM)
 		},
 		"process_vm_readv": func(c *seawall.Call) bool { return c.Target != nil && c.Result == 8 },
 		"finit_module":     func(c *seawall.Call) bool { return c.Result < 0 },
@@ -427,13 +439,13 @@ func TestCompatCalls(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the program is one for x86-64")
 	}
-	p := open(t, Options{Hooks: []string{"process", "creds", "file", "calls"}})
-	hasHook(t, p, "calls")
+	p, cgroup, _ := watch(t, "creds", "file", "calls")
 	name := filepath.Join(t.TempDir(), "compat")
-	if err := os.WriteFile(name, compatProgram(), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(name, compatProgram(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), name)
+	into(t, cmd, cgroup)
 	if err := cmd.Run(); err != nil {
 		t.Skip("the kernel does not run 32-bit calls: ", err)
 	}
@@ -448,8 +460,8 @@ func TestCompatCalls(t *testing.T) {
 }
 
 func TestCreds(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "calls"}})
-	events, _ := play(t, p, "creds", "")
+	p, cgroup, _ := watch(t, "creds", "calls")
+	events, _ := play(t, p, "creds", cgroup)
 	want(t, events, "root given up", func(ev *seawall.Event) bool {
 		return ev.Kind == seawall.EventCreds && ev.Creds.OldUID == 0 && ev.Creds.NewUID == 65534 && ev.Creds.NewEUID == 65534 &&
 			ev.Creds.OldCaps.Has("SYS_ADMIN") && !ev.Creds.NewCaps.Has("SYS_ADMIN") && ev.Call.Name == "setresuid"
@@ -463,8 +475,7 @@ func TestCreds(t *testing.T) {
 }
 
 func TestNamespaces(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "calls"}})
-	dir, id := testCgroup(t)
+	p, dir, id := watch(t, "creds", "calls")
 	home := seawall.Namespaces{Mnt: namespaceOf("self", "mnt"), Net: namespaceOf("self", "net"), PID: namespaceOf("self", "pid"), User: namespaceOf("self", "user")}
 	if err := p.SetNamespaces(id, home); err != nil {
 		t.Fatal(err)
@@ -487,9 +498,7 @@ func TestNamespaces(t *testing.T) {
 }
 
 func TestCapability(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds", "capability"}})
-	hasHook(t, p, "capability")
-	dir, id := testCgroup(t)
+	p, dir, id := watch(t, "creds", "capability")
 	for round := range 2 {
 		events, _ := play(t, p, "capability", dir)
 		n := 0
@@ -509,14 +518,13 @@ func TestCapability(t *testing.T) {
 }
 
 func TestSyscalls(t *testing.T) {
-	p := open(t, Options{Hooks: []string{"process", "creds"}})
+	p, dir, id := watch(t, "creds")
 	if _, _, err := p.Syscalls(1); err == nil {
 		t.Error("system calls are told without the hook")
 	}
 	if err := p.Attach("syscalls"); err != nil {
 		t.Fatal(err)
 	}
-	dir, id := testCgroup(t)
 	if err := p.Learn(id); err != nil {
 		t.Fatal(err)
 	}
@@ -574,18 +582,26 @@ func TestProcesses(t *testing.T) {
 // in a ring that is too small, cost no event of processes, and every event is
 // accounted for.
 func TestStorm(t *testing.T) {
-	o := Options{Hooks: []string{"process", "creds", "file", "calls"}}
+	o := Options{Hooks: []string{"process", "creds", "file", "calls"}, Off: seawall.EventKinds()}
 	o.RingBytes[RingFile] = 64 << 10
 	p := open(t, o)
+	cgroup, id := testCgroup(t)
+	if err := p.Watch(id, nil, 0); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c",
-		`i=0; while [ $i -lt 4000 ]; do : > f$i; : < f$i; : < f$i; i=$((i+1)); done; i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done`)
+		`i=0; while [ $i -lt 4000 ]; do : > f$i; : < f$i; : < f$i; i=$((i+1)); done; i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done; : < /etc/shadow`)
 	cmd.Dir = dir
+	into(t, cmd, cgroup)
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	throttled := uint64(0)
+	throttled, shadow := uint64(0), 0
 	count := func(ev *seawall.Event) {
+		if ev.Kind == seawall.EventOpen && ev.File.Path == "/etc/shadow" {
+			shadow++
+		}
 		if ev.Kind == seawall.EventThrottle {
 			throttled += ev.Count
 		}
@@ -619,6 +635,9 @@ func TestStorm(t *testing.T) {
 	files := l.Kinds[seawall.EventWrite].Lost + l.Kinds[seawall.EventOpen].Lost
 	if files == 0 {
 		t.Error("the ring was not too small: nothing is proven")
+	}
+	if shadow != 1 {
+		t.Errorf("the storm hid that shadow was opened: seen %d times", shadow)
 	}
 	if throttled == 0 {
 		t.Error("nobody was throttled")

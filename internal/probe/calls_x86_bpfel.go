@@ -140,6 +140,7 @@ const (
 	callsProgOnCall         = "on_call"
 	callsVarAgentPid        = "agent_pid"
 	callsVarBudgetEvents    = "budget_events"
+	callsVarBudgetWatched   = "budget_watched"
 	callsVarCalls           = "calls"
 	callsVarExportCallEvent = "export_call_event"
 	callsVarHostMnt         = "host_mnt"
@@ -213,6 +214,7 @@ type callsMapSpecs struct {
 type callsVariableSpecs struct {
 	AgentPid        *ebpf.VariableSpec `ebpf:"agent_pid"`
 	BudgetEvents    *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.VariableSpec `ebpf:"budget_watched"`
 	Calls           *ebpf.VariableSpec `ebpf:"calls"`
 	ExportCallEvent *ebpf.VariableSpec `ebpf:"export_call_event"`
 	HostMnt         *ebpf.VariableSpec `ebpf:"host_mnt"`
@@ -272,6 +274,7 @@ func (m *callsMaps) Close() error {
 type callsVariables struct {
 	AgentPid        *ebpf.Variable `ebpf:"agent_pid"`
 	BudgetEvents    *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.Variable `ebpf:"budget_watched"`
 	Calls           *ebpf.Variable `ebpf:"calls"`
 	ExportCallEvent *ebpf.Variable `ebpf:"export_call_event"`
 	HostMnt         *ebpf.Variable `ebpf:"host_mnt"`

@@ -31,3 +31,4 @@ package probe
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 enforceFmod ../../bpf/enforce_fmod.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type enforced -type policy -type denied_file enforceSignal ../../bpf/enforce_signal.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 enforceArm ../../bpf/enforce_arm.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 fileOpen ../../bpf/file_open.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf

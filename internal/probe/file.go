@@ -35,7 +35,23 @@ const (
 	formMmapOld
 	formMprotect
 	formFsconfig
+	formOpenFailed
+	formOpenHowFailed
+	formCreateFailed
 )
+
+func (f actForm) onlyFailed() actForm {
+	switch f {
+	case formOpen:
+		return formOpenFailed
+	case formOpenHow:
+		return formOpenHowFailed
+	case formCreate:
+		return formCreateFailed
+	default:
+		return f
+	}
+}
 
 // word packs an act as the programs read it.
 func (a act) word() uint64 {
@@ -112,10 +128,14 @@ func acts() map[string]act {
 	}
 }
 
-// actTable is what the programs look calls up in.
-func actTable() [callPlaces]uint64 {
+// actTable is what the programs look calls up in. Without opens it has those only
+// that failed: another hook tells of the others.
+func actTable(opens bool) [callPlaces]uint64 {
 	var out [callPlaces]uint64
 	for name, a := range acts() {
+		if !opens {
+			a.form = a.form.onlyFailed()
+		}
 		for _, place := range syscalls().places[name] {
 			// i386 has a call of this name that takes its arguments from memory.
 			if name == "mmap" && place >= compatCalls {
@@ -128,7 +148,8 @@ func actTable() [callPlaces]uint64 {
 }
 
 // WatchedFiles returns the names of files whose opening is reported of each process,
-// even where another has just opened them, and past the budget: credentials and keys,
+// even where another has just opened them, and with a budget and a ring of their own
+// that no storm of files touches: credentials and keys,
 // what holds other processes' secrets and the kernel's, and what is read by whoever
 // starts a program. An entry is a name, or a directory's name and a name in it.
 func WatchedFiles() []string {
@@ -188,8 +209,16 @@ func (p *Probe) WatchFiles(names ...string) error {
 	return watchFiles(h.coll.Maps["watched"], names)
 }
 
-// fileBudgetKey of the programs names a cgroup and a ring.
+// budgetKey names a cgroup and what a budget is for: see [budgetClass].
 type budgetKey = fileBudgetKey
+
+// budgetClass names what a budget is for: a ring, or the files that are watched.
+func budgetClass(n uint32) string {
+	if n >= uint32(ringCount) {
+		return "watched"
+	}
+	return Ring(n).String() //nolint:gosec // just compared
+}
 
 // sweepEvery is how often cgroups that were throttled are looked for, in nanoseconds.
 const sweepEvery = 1_000_000_000
@@ -217,7 +246,7 @@ func (p *Probe) sweep(now uint64, report func(*seawall.Event)) error {
 		p.throttled[key] = b.Throttled
 		out = append(out, &seawall.Event{
 			Kind: seawall.EventThrottle, Boot: now, Count: n, Process: &seawall.Process{Cgroup: key.Cgroup},
-			Loss: &seawall.Loss{Class: Ring(key.Ring).String(), Count: n, Reason: "more events in a second than a cgroup may have"}, //nolint:gosec // the programs write rings
+			Loss: &seawall.Loss{Class: budgetClass(key.Ring), Count: n, Reason: "more events in a second than a cgroup may have"},
 		})
 	}
 	slices.SortFunc(out, func(a, b *seawall.Event) int {

@@ -192,12 +192,14 @@ const (
 	fileMapInterests        = "interests"
 	fileMapLosses           = "losses"
 	fileMapRingFile         = "ring_file"
+	fileMapRingPriv         = "ring_priv"
 	fileMapSequences        = "sequences"
 	fileMapTasksSeen        = "tasks_seen"
 	fileMapWatched          = "watched"
 	fileProgOnFileCall      = "on_file_call"
 	fileVarActs             = "acts"
 	fileVarBudgetEvents     = "budget_events"
+	fileVarBudgetWatched    = "budget_watched"
 	fileVarExportBudget     = "export_budget"
 	fileVarExportBudgetKey  = "export_budget_key"
 	fileVarExportFileEvent  = "export_file_event"
@@ -266,6 +268,7 @@ type fileMapSpecs struct {
 	Interests       *ebpf.MapSpec `ebpf:"interests"`
 	Losses          *ebpf.MapSpec `ebpf:"losses"`
 	RingFile        *ebpf.MapSpec `ebpf:"ring_file"`
+	RingPriv        *ebpf.MapSpec `ebpf:"ring_priv"`
 	Sequences       *ebpf.MapSpec `ebpf:"sequences"`
 	TasksSeen       *ebpf.MapSpec `ebpf:"tasks_seen"`
 	Watched         *ebpf.MapSpec `ebpf:"watched"`
@@ -277,6 +280,7 @@ type fileMapSpecs struct {
 type fileVariableSpecs struct {
 	Acts             *ebpf.VariableSpec `ebpf:"acts"`
 	BudgetEvents     *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched    *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportBudget     *ebpf.VariableSpec `ebpf:"export_budget"`
 	ExportBudgetKey  *ebpf.VariableSpec `ebpf:"export_budget_key"`
 	ExportFileEvent  *ebpf.VariableSpec `ebpf:"export_file_event"`
@@ -316,6 +320,7 @@ type fileMaps struct {
 	Interests       *ebpf.Map `ebpf:"interests"`
 	Losses          *ebpf.Map `ebpf:"losses"`
 	RingFile        *ebpf.Map `ebpf:"ring_file"`
+	RingPriv        *ebpf.Map `ebpf:"ring_priv"`
 	Sequences       *ebpf.Map `ebpf:"sequences"`
 	TasksSeen       *ebpf.Map `ebpf:"tasks_seen"`
 	Watched         *ebpf.Map `ebpf:"watched"`
@@ -330,6 +335,7 @@ func (m *fileMaps) Close() error {
 		m.Interests,
 		m.Losses,
 		m.RingFile,
+		m.RingPriv,
 		m.Sequences,
 		m.TasksSeen,
 		m.Watched,
@@ -342,6 +348,7 @@ func (m *fileMaps) Close() error {
 type fileVariables struct {
 	Acts             *ebpf.Variable `ebpf:"acts"`
 	BudgetEvents     *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched    *ebpf.Variable `ebpf:"budget_watched"`
 	ExportBudget     *ebpf.Variable `ebpf:"export_budget"`
 	ExportBudgetKey  *ebpf.Variable `ebpf:"export_budget_key"`
 	ExportFileEvent  *ebpf.Variable `ebpf:"export_file_event"`

@@ -25,6 +25,8 @@ type hook struct {
 	programs func(*ebpf.CollectionSpec) []string
 	// attach links one program; nil attaches as the section says.
 	attach func(name string, p *ebpf.Program) ([]link.Link, error)
+	// adapt changes what is loaded to what is at work already.
+	adapt func(*Probe, *ebpf.CollectionSpec) error
 	// prepare fills the maps before anything is attached.
 	prepare func(*ebpf.Collection) error
 	// learning hooks are attached only while something learns.
@@ -83,6 +85,11 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 		}
 		if err := v.Set(value); err != nil {
 			return nil, fmt.Errorf("setting %s of %s: %w", name, h.name, err)
+		}
+	}
+	if h.adapt != nil {
+		if err := h.adapt(p, spec); err != nil {
+			return nil, err
 		}
 	}
 	if h.pinned != nil && p.options.Pins != "" {
@@ -214,5 +221,5 @@ func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*
 
 // sharedMaps are those of bpf/event.h, net.h, fold.h, seen.h and creds.h.
 var sharedMaps = []string{
-	"counters", "sequences", "losses", "interests", "interest_default", "owners", "budgets", "tasks_seen", "homes",
+	"counters", "sequences", "losses", "interests", "interest_default", "owners", "budgets", "tasks_seen", "homes", "file_folds", "watched",
 }

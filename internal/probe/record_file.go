@@ -107,7 +107,7 @@ func decodeName(r *fileNameEvent, ev *seawall.Event) string {
 			f.Flags = openTruncate
 			break
 		}
-		if a.form != formOpenHow {
+		if a.form != formOpenHow { // whose flags lie in memory
 			f.Flags = uint32(arg(a.path)) //nolint:gosec // open(2) has flags of 32 bits
 		}
 		return name

@@ -40,7 +40,7 @@ var syscalls = sync.OnceValue(func() *syscallTable {
 			if column == 0 || err != nil || nr >= compatCalls {
 				continue
 			}
-			place := uint32(nr) + uint32(i)*compatCalls //nolint:gosec // below 1,024
+			place := uint32(nr) + uint32(i)*compatCalls
 			t.names[place] = fields[0]
 			t.places[fields[0]] = append(t.places[fields[0]], place)
 		}

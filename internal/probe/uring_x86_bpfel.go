@@ -113,6 +113,7 @@ const (
 	uringProgOnUringSqe      = "on_uring_sqe"
 	uringProgOnUringSqeOld   = "on_uring_sqe_old"
 	uringVarBudgetEvents     = "budget_events"
+	uringVarBudgetWatched    = "budget_watched"
 	uringVarExportUringEvent = "export_uring_event"
 )
 
@@ -182,6 +183,7 @@ type uringMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type uringVariableSpecs struct {
 	BudgetEvents     *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched    *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportUringEvent *ebpf.VariableSpec `ebpf:"export_uring_event"`
 }
 
@@ -233,6 +235,7 @@ func (m *uringMaps) Close() error {
 // It can be passed to loadUringObjects or ebpf.CollectionSpec.LoadAndAssign.
 type uringVariables struct {
 	BudgetEvents     *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched    *ebpf.Variable `ebpf:"budget_watched"`
 	ExportUringEvent *ebpf.Variable `ebpf:"export_uring_event"`
 }
 
