@@ -55,3 +55,35 @@ func TestDomain(t *testing.T) {
 		}
 	}
 }
+
+func TestOfRuntime(t *testing.T) {
+	shim := &seawall.Process{PID: 10, Entry: "node"}
+	setup := &seawall.Process{PID: 11, Entry: "node", Parent: shim}
+	again := &seawall.Process{PID: 12, Parent: setup}
+	first := &seawall.Process{PID: 13, Entry: "init", Parent: again}
+	child := &seawall.Process{PID: 14, Parent: first}
+	put := &seawall.Process{PID: 15, Entry: "exec", Parent: setup}
+	c := &seawall.Container{ID: "c"}
+	for _, tt := range []struct {
+		name      string
+		kind      seawall.EventKind
+		process   *seawall.Process
+		container *seawall.Container
+		want      bool
+	}{
+		{"runc mounts", seawall.EventMount, setup, c, true},
+		{"runc from memory mounts", seawall.EventMount, again, c, true},
+		{"the container's program mounts", seawall.EventMount, first, c, false},
+		{"its child mounts", seawall.EventMount, child, c, false},
+		{"what was put in mounts", seawall.EventMount, put, c, false},
+		{"the node mounts", seawall.EventMount, setup, nil, false},
+		{"somebody of whom nothing is known mounts", seawall.EventMount, &seawall.Process{PID: 20}, c, false},
+		{"a program runs", seawall.EventExec, again, c, false},
+		{"somebody connects", seawall.EventConnect, setup, c, false},
+		{"the sensor says something", seawall.EventLoss, nil, c, false},
+	} {
+		if got := ofRuntime(&seawall.Event{Kind: tt.kind, Process: tt.process, Container: tt.container}); got != tt.want {
+			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}

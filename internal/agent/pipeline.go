@@ -64,6 +64,11 @@ func (a *Agent) take(ev *seawall.Event) {
 
 // judge is the second half of the way of an event: what it means.
 func (a *Agent) judge(ev *seawall.Event) {
+	if ofRuntime(ev) {
+		a.recent.add(ev)
+		a.hub.publish(ev)
+		return
+	}
 	if m := a.profiles.Observe(ev); m != nil {
 		ev.Profile = m
 	}
@@ -73,6 +78,32 @@ func (a *Agent) judge(ev *seawall.Event) {
 		return
 	}
 	a.deliver(a.engine.Observe(ev))
+}
+
+// ofRuntime says whether an event is the runtime's own work on a container: runc
+// mounts the container's file system and changes its root as a member of the
+// container's control group, before the container's program is there. That is neither
+// the workload's behaviour nor an attack. It comes from a process of the node without
+// an entry into the container between them; programs that such a process runs, and
+// whom it talks to, are judged all the same, since runtimes do neither there.
+func ofRuntime(ev *seawall.Event) bool {
+	if ev.Container == nil || ev.Process == nil {
+		return false
+	}
+	switch ev.Kind {
+	case seawall.EventExec, seawall.EventConnect, seawall.EventListen, seawall.EventBind, seawall.EventSend, seawall.EventDNS, seawall.EventTLS,
+		seawall.EventVerdict, seawall.EventTamper, seawall.EventContainer:
+		return false
+	}
+	for p := ev.Process; p != nil; p = p.Parent {
+		switch p.Entry {
+		case "init", "exec":
+			return false
+		case "node":
+			return true
+		}
+	}
+	return false
 }
 
 // deliver records alerts, and answers those that ask for it.
