@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"seawall.io/seawall/checks"
+	runtimechecks "seawall.io/seawall/checks/runtime"
 	"seawall.io/seawall/internal/agent"
 	"seawall.io/seawall/internal/agents"
 	"seawall.io/seawall/internal/cri"
@@ -136,7 +136,7 @@ func start(ctx context.Context, s *settings) error {
 	if err != nil {
 		return fmt.Errorf("--mode: %w", err)
 	}
-	rules, err := checks.Rules()
+	rules, err := runtimechecks.Rules()
 	if err != nil {
 		return err
 	}
