@@ -60,7 +60,7 @@ func assemble(calls []call) []byte {
 		}
 	}
 	put([16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1}, uint16(2), machine, uint32(1))                                 // 64 bits, little endian; executable
-	put(uint64(loadAddress+elfHeader+data.Len()), uint64(64), uint64(0), uint32(0))                            // entry, segments, no sections
+	put(loadAddress+elfHeader+uint64(data.Len()), uint64(64), uint64(0), uint32(0))                            //nolint:gosec // small; entry, segments, no sections
 	put(uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0))                                    // sizes and counts of headers
 	put(uint32(1), uint32(7), uint64(0), uint64(loadAddress), uint64(loadAddress), size, size, uint64(0x1000)) // to load, readable, writable, executable
 	out.Write(data.Bytes())

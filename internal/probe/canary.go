@@ -233,7 +233,7 @@ func (c *canary) run(ctx context.Context, a breach) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
-		cmd := exec.CommandContext(ctx, a.program)
+		cmd := exec.CommandContext(ctx, a.program) //nolint:gosec // a program of ours
 		cmd.Dir, cmd.Env, cmd.ExtraFiles = "/", []string{}, a.files
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(c.group.Fd())}
 		err := cmd.Run()
@@ -256,7 +256,7 @@ func (c *canary) run(ctx context.Context, a breach) (string, error) {
 		case len(a.calls) > 0 && status.ExitStatus() == int(unix.EPERM):
 			return "denied", nil
 		case len(a.calls) > 0 && status.ExitStatus() > 0:
-			return fmt.Sprintf("not refused by us (%s)", unix.ErrnoName(unix.Errno(status.ExitStatus()))), nil //nolint:gosec // at most 255
+			return fmt.Sprintf("not refused by us (%s)", unix.ErrnoName(unix.Errno(status.ExitStatus()))), nil
 		}
 		return "not prevented", nil
 	}

@@ -59,7 +59,7 @@ var ruleNames = [ruleCount]string{
 func Rules() []Rule {
 	out := make([]Rule, ruleCount)
 	for i := range out {
-		out[i] = Rule(i) //nolint:gosec // bounded by the number of rules
+		out[i] = Rule(i)
 	}
 	return out
 }
@@ -300,7 +300,7 @@ func decodeEnforced(raw []byte, ev *seawall.Event) error {
 	if err != nil {
 		return err
 	}
-	rule := Rule(min(r.Rule, uint32(ruleCount))) //nolint:gosec // bounded by the number of rules
+	rule := Rule(min(r.Rule, uint32(ruleCount)))
 	v := &seawall.Verdict{Rule: rule.String(), Tier: string(tierOf(r.Tier))}
 	if int(r.Action) < len(verdictActions) {
 		v.Action = verdictActions[r.Action]
@@ -316,7 +316,7 @@ func decodeEnforced(raw []byte, ev *seawall.Event) error {
 		v.Target = path
 		return nil
 	}
-	switch rule {
+	switch rule { //nolint:exhaustive // the others have a file, or nothing to name
 	case Capability:
 		v.Target = seawall.CapabilityName(int(r.Value)) //nolint:gosec // a small number
 		ev.Capability = v.Target

@@ -270,6 +270,7 @@ func TestEnforce(t *testing.T) {
 	t.Run("attacks", func(t *testing.T) { testAttacks(t, p, s, verdicts, lower) })
 	t.Run("loop", func(t *testing.T) { testLoop(t, p, s, verdicts, lower) })
 	t.Run("guard", func(t *testing.T) { testGuard(t, p, s, verdicts, lower) })
+	t.Run("runc", func(t *testing.T) { testRunc(t, p, s, lower) })
 	t.Run("new-container", func(t *testing.T) { testNewContainer(t, p, s, verdicts, lower) })
 }
 

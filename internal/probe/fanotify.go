@@ -79,8 +79,10 @@ func (p *Probe) guard() (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	only := &ebpf.CollectionSpec{Maps: spec.Maps, Types: spec.Types, ByteOrder: spec.ByteOrder, Variables: spec.Variables,
-		Programs: map[string]*ebpf.ProgramSpec{"origin_of_descriptor": spec.Programs["origin_of_descriptor"]}}
+	only := &ebpf.CollectionSpec{
+		Maps: spec.Maps, Types: spec.Types, ByteOrder: spec.ByteOrder, Variables: spec.Variables,
+		Programs: map[string]*ebpf.ProgramSpec{"origin_of_descriptor": spec.Programs["origin_of_descriptor"]},
+	}
 	if err := only.Variables["overlay_lower"].Set(overlayLower()); err != nil {
 		return nil, err
 	}
@@ -168,7 +170,7 @@ func (g *guard) judge(p *Probe, m *unix.FanotifyEventMetadata) *seawall.Event {
 	if !found {
 		return nil
 	}
-	action := ""
+	var action string
 	switch {
 	case policy.Deny>>rule&1 != 0:
 		action = "denied"

@@ -186,7 +186,7 @@ func (a *archive) end() { a.entry("TRAILER!!!", 0, 0, nil) }
 
 func (a *archive) entry(name string, inode, mode int, content []byte) {
 	// magic inode mode uid gid links mtime size (device, node: major, minor) name length, check
-	fmt.Fprintf(a, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name)+1, 0)
+	_, _ = fmt.Fprintf(a, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name)+1, 0)
 	a.WriteString(name)
 	a.WriteByte(0)
 	a.align()

@@ -74,7 +74,7 @@ func Test(tb testing.TB, k Kernel, cmdline, pkg string, args ...string) Result {
 		tb.Skip("booting a kernel takes some ten seconds")
 	}
 	program := filepath.Join(tb.TempDir(), "tests")
-	build := exec.CommandContext(tb.Context(), "go", "test", "-c", "-o", program, pkg)
+	build := exec.CommandContext(tb.Context(), "go", "test", "-c", "-o", program, pkg) //nolint:gosec // a package of the caller's
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("compiling the tests of %s: %v\n%s", pkg, err, out)
@@ -157,12 +157,12 @@ func (m *machine) run(ctx context.Context, dir, cmdline string, command []string
 	if err != nil {
 		return Result{}, fmt.Errorf("making a socket for virtiofsd: %w", err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // nothing was written
 	file, err := l.File()
 	if err != nil {
 		return Result{}, err
 	}
-	defer file.Close()
+	defer file.Close()                                                                                                                             //nolint:errcheck // nothing was written
 	fs := exec.CommandContext(ctx, m.virtiofsd, "--fd=3", "-o", "source=/", "-o", "sandbox=chroot", "-o", "cache=always", "--rlimit-nofile=15000") //nolint:gosec // a program that was looked up
 	fs.ExtraFiles = []*os.File{file}
 	var said bytes.Buffer
@@ -233,7 +233,7 @@ func fetch(ctx context.Context, k Kernel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
+	defer os.RemoveAll(work)                                                //nolint:errcheck // a cache
 	download := exec.CommandContext(ctx, "apt-get", "download", "-q", name) //nolint:gosec // a name that apt-cache gave
 	download.Dir = work
 	if out, err := download.CombinedOutput(); err != nil {
