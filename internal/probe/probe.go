@@ -207,7 +207,7 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 
 // Close detaches everything. Events that were not polled are gone.
 func (p *Probe) Close() error {
-	errs := []error{p.closeLinks()}
+	errs := []error{p.closeEnforce(), p.closeLinks()}
 	for _, name := range sortedKeys(p.hooks) {
 		errs = append(errs, p.hooks[name].close())
 	}
