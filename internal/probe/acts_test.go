@@ -216,6 +216,34 @@ var scenes = map[string]func() error{
 	"creds": func() error {
 		return try(unix.Setresuid(65534, 65534, 0), unix.Setresuid(0, 0, 0))
 	},
+	"uring": func() error {
+		var params [120]byte // struct io_uring_params
+		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
+		if errno != 0 {
+			return errno
+		}
+		at := func(i int) uint32 { return *(*uint32)(unsafe.Pointer(&params[i])) }
+		const offRing, offEntries = 0, 0x10000000
+		ring, err := unix.Mmap(int(fd), offRing, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if err != nil {
+			return err
+		}
+		entries, err := unix.Mmap(int(fd), offEntries, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if err != nil {
+			return err
+		}
+		path := []byte("/nothing\x00")
+		entries[0] = 18 // IORING_OP_OPENAT
+		*(*uint64)(unsafe.Pointer(&entries[16])) = uint64(uintptr(unsafe.Pointer(&path[0])))
+		*(*int32)(unsafe.Pointer(&entries[4])) = -1      // directory
+		*(*uint32)(unsafe.Pointer(&ring[at(40+24)])) = 0 // the array of indices: sq_off.array
+		*(*uint32)(unsafe.Pointer(&ring[at(40+4)])) = 1  // sq_off.tail
+		_, _, errno = unix.Syscall6(unix.SYS_IO_URING_ENTER, fd, 1, 1, 1, 0, 0)
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	},
 	"namespace":  func() error { return unix.Unshare(unix.CLONE_NEWNET) },
 	"capability": func() error { return unix.Chroot("/") },
 	"seccomp": func() error {
@@ -243,7 +271,20 @@ var scenes = map[string]func() error{
 }
 
 func TestFiles(t *testing.T) {
-	p, cgroup, _ := watch(t, "creds", "file")
+	testFiles(t, "creds", "file")
+}
+
+// TestFilesTraced takes the other way to files that are opened, where the kernel has it.
+func TestFilesTraced(t *testing.T) {
+	if p := open(t, Options{Hooks: []string{"process", "file-open"}}); p.hooks["file-open"] == nil {
+		t.Skipf("functions cannot be traced here: %+v", p.Coverage().Missing)
+	}
+	testFiles(t, "creds", "file-open", "file")
+}
+
+func testFiles(t *testing.T, hooks ...string) {
+	t.Helper()
+	p, cgroup, _ := watch(t, hooks...)
 	events, dir := play(t, p, "files", cgroup)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, w := range []struct {
@@ -468,6 +509,20 @@ func TestCreds(t *testing.T) {
 	})
 	want(t, events, "root taken back", func(ev *seawall.Event) bool {
 		return ev.Kind == seawall.EventCreds && ev.Creds.OldUID == 65534 && ev.Creds.NewUID == 0
+	})
+	if t.Failed() {
+		dump(t, events)
+	}
+}
+
+func TestIOUring(t *testing.T) {
+	p, cgroup, _ := watch(t, "creds", "calls", "uring")
+	events, _ := play(t, p, "uring", cgroup)
+	want(t, events, "io_uring_setup", func(ev *seawall.Event) bool {
+		return ev.Kind == seawall.EventCall && ev.Call.Name == "io_uring_setup" && ev.Call.Result >= 0
+	})
+	want(t, events, "an open that no system call made", func(ev *seawall.Event) bool {
+		return ev.Kind == seawall.EventCall && ev.Call.Name == "io_uring" && ev.Call.Op == "OPENAT"
 	})
 	if t.Failed() {
 		dump(t, events)

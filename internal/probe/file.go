@@ -217,7 +217,7 @@ func budgetClass(n uint32) string {
 	if n >= uint32(ringCount) {
 		return "watched"
 	}
-	return Ring(n).String() //nolint:gosec // just compared
+	return Ring(n).String()
 }
 
 // sweepEvery is how often cgroups that were throttled are looked for, in nanoseconds.
