@@ -161,12 +161,16 @@ func (p *Probe) Prove(ctx context.Context, rules ...Rule) (Standing, error) {
 	return s, nil
 }
 
-// setStanding makes what was found known, and detaches what is of another tier.
+// setStanding makes what was found known, and detaches what is of another tier. Where nothing was
+// seen to work all stays: it may be the canary that is in trouble, and what was held is to stay held.
 func (p *Probe) setStanding(s Standing) {
 	e := &p.enforce
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.standing = s
+	if s.Tier == DetectOnly {
+		return
+	}
 	for name, a := range e.programs {
 		if tier, _, ok := strings.Cut(name, "/"); ok && Tier(tier) != s.Tier {
 			_ = a.close() // what enforces nothing does no harm if it stays
@@ -183,11 +187,10 @@ func (p *Probe) hold(ctx context.Context, c *canary, tier Tier, r Rule) error {
 			return errors.New("processes can only be killed for what they run here, not be refused anything")
 		}
 		programs = []string{"kill_exec"}
-	} else {
-		for _, name := range []string{"arm_exec", "arm_fork"} {
-			if err := p.attachEnforce("", name); err != nil {
-				return err
-			}
+	}
+	for _, name := range []string{"arm_exec", "arm_fork"} {
+		if err := p.attachEnforce("", name); err != nil {
+			return err
 		}
 	}
 	for _, name := range programs {

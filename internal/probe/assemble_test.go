@@ -1,0 +1,71 @@
+package probe
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Assembled programs run on this machine, need no privilege, and say how their last call went.
+func TestAssemble(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		calls []call
+		want  unix.Errno
+	}{
+		{name: "nothing"},
+		{name: "well", calls: []call{{unix.SYS_GETPID, nil}}},
+		{name: "no-such-file", calls: []call{{unix.SYS_OPENAT, []any{^uint64(99), "/no/such/file", unix.O_RDONLY}}}, want: unix.ENOENT},
+		{name: "last-counts", calls: []call{{unix.SYS_CLOSE, []any{99}}, {unix.SYS_OPENAT, []any{^uint64(99), "/", unix.O_RDONLY}}}},
+		{name: "descriptor", calls: []call{{unix.SYS_CLOSE, []any{99}}}, want: unix.EBADF},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := assemble(test.calls)
+			if _, err := elf.NewFile(bytes.NewReader(text)); err != nil {
+				t.Fatal(err)
+			}
+			program := filepath.Join(t.TempDir(), "program")
+			if err := os.WriteFile(program, text, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			err := exec.CommandContext(t.Context(), program).Run()
+			for errors.Is(err, unix.ETXTBSY) { // another test forked while it was written
+				err = exec.CommandContext(t.Context(), program).Run()
+			}
+			got := 0
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				got = exit.ExitCode()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if got != int(test.want) {
+				t.Errorf("exit code %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// Rules have names that go through JSON.
+func TestRules(t *testing.T) {
+	for _, r := range Rules() {
+		text, err := r.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Rule
+		if err := back.UnmarshalText(text); err != nil || back != r || len(text) == 0 || len(programsOf[r]) == 0 {
+			t.Errorf("%d: %q %v %v", r, text, back, err)
+		}
+	}
+	var r Rule
+	if err := r.UnmarshalText([]byte("nonsense")); err == nil {
+		t.Error("nonsense is a rule")
+	}
+}
