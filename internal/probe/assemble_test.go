@@ -51,21 +51,3 @@ func TestAssemble(t *testing.T) {
 		})
 	}
 }
-
-// Rules have names that go through JSON.
-func TestRules(t *testing.T) {
-	for _, r := range Rules() {
-		text, err := r.MarshalText()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back Rule
-		if err := back.UnmarshalText(text); err != nil || back != r || len(text) == 0 || len(programsOf[r]) == 0 {
-			t.Errorf("%d: %q %v %v", r, text, back, err)
-		}
-	}
-	var r Rule
-	if err := r.UnmarshalText([]byte("nonsense")); err == nil {
-		t.Error("nonsense is a rule")
-	}
-}

@@ -37,7 +37,8 @@ const fanotifyTier = "fanotify"
 // nothing to ask. Each file that is run costs some 150 us, and waits while the
 // agent is stopped; with the agent's end the questions end. The mark goes with the
 // file system. The agent itself must never run a file of it: a Go process that
-// waits for its own exec may be unable to answer.
+// waits for its own exec may be unable to answer. It must be in the node's cgroup
+// namespace, since policies are found by the paths in /proc.
 func (p *Probe) Guard(pid uint32) error {
 	e := &p.enforce
 	e.mu.Lock()
