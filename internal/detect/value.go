@@ -50,11 +50,15 @@ const maxAncestors = 16
 
 func (c *chain) size() int {
 	n := 0
-	for p := (*seawall.Process)(c); p != nil && p.Parent != nil && n < maxAncestors; p = p.Parent {
+	for p := (*seawall.Process)(c); p != nil && p.Parent != nil && n < maxAncestors && !entered(p); p = p.Parent {
 		n++
 	}
 	return n
 }
+
+// entered says whether the runtime put a process into its container: its parents are
+// the runtime's, and say nothing of the container's programs.
+func entered(p *seawall.Process) bool { return p.Entry == "init" || p.Entry == "exec" }
 
 func (c *chain) at(i int) *seawall.Process {
 	p := (*seawall.Process)(c)
