@@ -133,6 +133,7 @@ type Agent struct {
 	backlog   *cri.Backlog
 	pods      pods
 	domain    domain
+	group     uint64 // the agent's own control group, 0 where it is not known
 	modes     modes
 	prevent   prevention
 	responses chan response
@@ -187,6 +188,9 @@ func New(o Options) (*Agent, error) {
 	find := func(uint32) (seawall.Cgroup, error) { return seawall.Cgroup{}, errors.ErrUnsupported }
 	if o.Cgroups != nil {
 		find = o.Cgroups.Of
+		if g, err := o.Cgroups.Of(uint32(os.Getpid())); err == nil { //nolint:gosec // a PID
+			a.group = g.ID
+		}
 	}
 	a.domain = newDomain(o.CgroupRoot, find)
 	a.resolver = cri.NewResolver(o.Runtime, &a.modes, o.Log, a.described)

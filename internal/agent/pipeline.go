@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ func (a *Agent) take(ev *seawall.Event) {
 
 // judge is the second half of the way of an event: what it means.
 func (a *Agent) judge(ev *seawall.Event) {
-	if ofRuntime(ev) {
+	if ofRuntime(ev) || a.itself(ev) {
 		a.recent.add(ev)
 		a.hub.publish(ev)
 		return
@@ -78,6 +79,14 @@ func (a *Agent) judge(ev *seawall.Event) {
 		return
 	}
 	a.deliver(a.engine.Observe(ev))
+}
+
+// itself says whether the agent did it: it loads programs into the kernel and enters
+// the namespaces of others, which from anybody else would be an attack. A process that
+// has its PID in another PID namespace is in another control group.
+func (a *Agent) itself(ev *seawall.Event) bool {
+	p := ev.Process
+	return p != nil && a.group != 0 && p.Cgroup == a.group && int(p.PID) == os.Getpid() && ev.Kind != seawall.EventTamper
 }
 
 // ofRuntime says whether an event is the runtime's own work on a container: runc
