@@ -78,6 +78,7 @@ type settings struct {
 	server, account                                                      string
 	learn                                                                time.Duration
 	approve                                                              string
+	perWorkload, perNode                                                 int
 	syscalls                                                             bool
 }
 
@@ -99,6 +100,8 @@ func serve(ctx context.Context, args []string) error {
 	flags.DurationVar(&s.learn, "learn", 10*time.Minute, "how long nothing new must come until a workload counts as known")
 	flags.BoolVar(&s.syscalls, "syscalls", false, "record the system calls of containers until they count as known; every call of the node is then some 0.2 µs slower")
 	flags.StringVar(&s.approve, "approve", "", "namespaces, separated by commas, whose automatic containments wait for approval; * is all")
+	flags.IntVar(&s.perWorkload, "contain-per-workload", 1, "how many pods of one workload are contained of the agent's own accord within 10 minutes")
+	flags.IntVar(&s.perNode, "contain-per-node", 3, "how many pods of the node are contained of the agent's own accord within 10 minutes")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -132,6 +135,9 @@ func start(ctx context.Context, s *settings) error {
 	if s.host == "parent" {
 		s.host = fmt.Sprintf("/proc/%d/root", os.Getppid())
 	}
+	if s.perWorkload < 1 || s.perNode < 1 {
+		return errors.New("--contain-per-workload and --contain-per-node take 1 or more; --mode=alert contains nothing")
+	}
 	mode, err := agent.ParseMode(s.mode)
 	if err != nil {
 		return fmt.Errorf("--mode: %w", err)
@@ -142,7 +148,7 @@ func start(ctx context.Context, s *settings) error {
 	}
 	o := agent.Options{
 		Node: s.node, Version: versionText(), Rules: rules, Mode: mode, State: s.state, Syscalls: s.syscalls, CgroupRoot: s.cgroups, Log: log, Links: probe.HostLinks,
-		Profile: profile.Options{Quiet: s.learn}, Budget: respond.Budget{Approve: strings.FieldsFunc(s.approve, func(r rune) bool { return r == ',' })},
+		Profile: profile.Options{Quiet: s.learn}, Budget: respond.Budget{Approve: strings.FieldsFunc(s.approve, func(r rune) bool { return r == ',' }), PerWorkload: s.perWorkload, PerNode: s.perNode},
 	}
 	if s.exceptions != "" {
 		text, err := os.ReadFile(s.exceptions)
