@@ -173,12 +173,17 @@ int BPF_PROG(on_exit, struct task_struct *t)
 	return 0;
 }
 
+struct task_struct___execve {
+	unsigned int in_execve : 1;
+} __attribute__((preserve_access_index));
+
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *t, const char *name)
 {
-	/* Threads name themselves all the time; an exec renames too, and says so
-	 * itself: the reader leaves out the name that the exec gave. */
+	/* Threads name themselves all the time; an exec renames too, and says so itself. */
 	if (t->tgid != t->pid || t->flags & PF_KTHREAD)
+		return 0;
+	if (BPF_CORE_READ_BITFIELD_PROBED((struct task_struct___execve *)t, in_execve))
 		return 0;
 	u64 cgroup = task_cgroup(t);
 	if (!wanted(KIND_COMM, cgroup))

@@ -45,21 +45,26 @@ func behaviour(ev *seawall.Event) (Class, []string) {
 	return "", nil
 }
 
-// generalPath takes out of a path what is different each time: process IDs, and
-// parts that are numbers or long hexadecimal strings.
+// generalPath takes out of a path what is different each time: process IDs,
+// parts that are numbers or long hexadecimal strings, and the times in volumes of
+// Secrets.
 func generalPath(p string) string {
 	parts := strings.Split(p, "/")
 	for i, part := range parts {
-		if isNumber(part) || len(part) >= 16 && isHex(part) {
+		switch {
+		case isNumber(part), len(part) >= 16 && isHex(part):
 			parts[i] = "*"
+		case strings.HasPrefix(part, "..20") && isDigits(part[2:], "_."):
+			parts[i] = "..*" // a volume of a Secret or ConfigMap, after each change
 		}
 	}
 	return strings.Join(parts, "/")
 }
 
-func isNumber(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
+func isNumber(s string) bool { return s != "" && isDigits(s, "") }
+
+// isDigits says whether a text is of digits, and of the others that are named.
+func isDigits(s, others string) bool { return strings.Trim(s, "0123456789"+others) == "" }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF-") == "" }
 

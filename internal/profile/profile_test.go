@@ -116,6 +116,18 @@ func TestGeneralises(t *testing.T) {
 	}
 }
 
+func TestGeneralPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/proc/123/stat": "/proc/*/stat", "/etc/passwd": "/etc/passwd", "/var/lib/0123456789abcdef01/x": "/var/lib/*/x",
+		"/var/run/secrets/kubernetes.io/serviceaccount/..2026_11_21_10_00_00.123/token": "/var/run/secrets/kubernetes.io/serviceaccount/..*/token",
+		"/app/..2026x/y": "/app/..2026x/y",
+	} {
+		if got := generalPath(path); got != want {
+			t.Errorf("%s becomes %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestNoRoomIsNotNews(t *testing.T) {
 	b := NewBook(Options{})
 	for n := range 600 {
