@@ -4,6 +4,7 @@
  * for. They are seen when they end, so with their result. Which calls, and what of
  * each, internal/probe/calls.go says.
  */
+#include "agent.h"
 #include "creds.h"
 #include "fold.h"
 #include "syscall.h"
@@ -13,8 +14,6 @@
  * process it acts on. */
 const volatile u64 calls[CALLS] = {};
 
-/* The agent's process, as the node numbers it. */
-const volatile u32 agent_pid = 0;
 const volatile u32 host_pid_ns = 0;
 
 #define CALL_WHEN(c) ((c)&0xff)
@@ -29,6 +28,7 @@ const volatile u32 host_pid_ns = 0;
 #define WHEN_CREDS 6	   /* reported as a change of credentials */
 #define WHEN_CREDS_TOO 7   /* as both */
 #define WHEN_NOT_A_QUERY 8 /* personality(0xffffffff) */
+#define WHEN_BPF 10	   /* always, and of which object it was */
 #define WHEN_ENTERS 9	   /* the namespaces are compared afterwards */
 
 #define CLONE_NEW 0x7e020080ULL /* all of CLONE_NEW*, of which only clone3 and unshare know 0x80 */
@@ -76,11 +76,48 @@ static __always_inline bool asked(u32 when, struct args *a, struct task_struct *
 		}
 		return false;
 	case WHEN_AGENT:
-		return (u32)a->of[0] == agent_pid && t->tgid != agent_pid && pid_ns_of(t) == host_pid_ns;
+		return (u32)a->of[0] && (u32)a->of[0] == agent_pid() && t->tgid != (u32)a->of[0] && pid_ns_of(t) == host_pid_ns;
 	case WHEN_NOT_A_QUERY:
 		return (u32)a->of[0] != 0xffffffff;
 	}
 	return true;
+}
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct bpf_map {
+	u32 id;
+};
+#pragma clang attribute pop
+
+#define BPF_MAP_UPDATE_ELEM 2
+#define BPF_MAP_DELETE_ELEM 3
+#define BPF_PROG_GET_FD_BY_ID 13
+#define BPF_MAP_GET_FD_BY_ID 14
+#define BPF_MAP_LOOKUP_AND_DELETE_ELEM 21
+#define BPF_MAP_FREEZE 22
+#define BPF_LINK_GET_FD_BY_ID 30
+
+/* The number of the map that bpf(2) changed, or of the object that it opened by its
+ * number; 0 where it was neither. */
+static __always_inline u32 bpf_object(struct args *a, struct task_struct *t)
+{
+	struct bpf_map *m;
+	u32 first = 0; /* in each of these a descriptor or a number comes first */
+	bpf_probe_read_user(&first, sizeof(first), (void *)a->of[1]);
+	switch ((u32)a->of[0]) {
+	case BPF_PROG_GET_FD_BY_ID:
+	case BPF_MAP_GET_FD_BY_ID:
+	case BPF_LINK_GET_FD_BY_ID:
+		return first;
+	case BPF_MAP_UPDATE_ELEM:
+	case BPF_MAP_DELETE_ELEM:
+	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
+	case BPF_MAP_FREEZE:
+		/* The call went well, so the descriptor is a map's. */
+		m = BPF_CORE_READ(file_of(t, first), private_data);
+		return BPF_CORE_READ(m, id);
+	}
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -111,6 +148,12 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 	/* The child of a fork comes by as well. */
 	if ((when == WHEN_NEW_NS || when == WHEN_NEW_NS_AT) && ret == 0)
 		return 0;
+	if (when == WHEN_BPF) {
+		/* What the agent does all day says nothing of it. */
+		if (t->tgid == agent_pid())
+			return 0;
+		a.of[3] = ret < 0 ? 0 : bpf_object(&a, t);
+	}
 	u64 cgroup = task_cgroup(t);
 	if (of_runtime(t) || !wanted(KIND_CALL, cgroup))
 		return 0;
@@ -118,7 +161,7 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 		.cgroup = cgroup,
 		.what = a.of[0],
 		.who = (u64)t->tgid << 32 | call,
-		.where = a.of[1] << 1 | (ret < 0),
+		.where = (when == WHEN_BPF ? a.of[3] : a.of[1]) << 1 | (ret < 0),
 	};
 	u32 count = fold(&call_folds, &k, SECOND, t->tgid, 0);
 	if (!count || !afford(cgroup, RING_PRIV)) {

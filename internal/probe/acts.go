@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"os"
 	"slices"
 	"sync"
 
@@ -33,8 +32,7 @@ func actHooks() []hook {
 		{
 			name: "calls", sees: "rare system calls: ptrace, bpf, modules, namespaces, keys", load: loadCalls, rings: []Ring{RingPriv},
 			rodata: map[string]any{
-				"calls": callTable(), "host_mnt": host,
-				"agent_pid": uint32(os.Getpid()), "host_pid_ns": namespaceOf("self", "pid"), //nolint:gosec // a PID has 22 bits
+				"calls": callTable(), "host_mnt": host, "host_pid_ns": namespaceOf("self", "pid"),
 			},
 		},
 		{

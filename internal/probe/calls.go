@@ -29,6 +29,7 @@ const (
 	asCredsToo
 	unlessQuery
 	afterEntering
+	ofBPF
 )
 
 // rareCalls are the calls that the calls hook looks at.
@@ -36,7 +37,7 @@ func rareCalls() map[string]rare {
 	return map[string]rare{
 		"ptrace": {always, 0, 2}, "process_vm_readv": {always, 0, 1}, "process_vm_writev": {always, 0, 1}, "pidfd_getfd": {when: always},
 		"kcmp": {always, 0, 1}, "perf_event_open": {always, 0, 2}, "userfaultfd": {when: always},
-		"bpf": {when: always}, "init_module": {when: always}, "finit_module": {when: always}, "delete_module": {when: always, text: 1},
+		"bpf": {when: ofBPF}, "init_module": {when: always}, "finit_module": {when: always}, "delete_module": {when: always, text: 1},
 		"kexec_load": {when: always}, "kexec_file_load": {when: always},
 		"keyctl": {when: always}, "add_key": {when: always, text: 2}, "request_key": {when: always, text: 2},
 		"io_uring_setup": {when: always}, "open_by_handle_at": {when: always}, "memfd_create": {when: always, text: 1},
@@ -47,6 +48,7 @@ func rareCalls() map[string]rare {
 		"settimeofday": {when: always}, "clock_settime": {when: always}, "clock_settime64": {when: always},
 		"reboot": {when: always}, "acct": {when: always, text: 1}, "quotactl": {when: always}, "quotactl_fd": {when: always}, "syslog": {when: always},
 		"kill": {atAgent, 0, 1}, "tkill": {atAgent, 0, 1}, "tgkill": {atAgent, 0, 1}, "rt_sigqueueinfo": {atAgent, 0, 1}, "rt_tgsigqueueinfo": {atAgent, 0, 1},
+		"prlimit64": {atAgent, 0, 1}, "sched_setaffinity": {atAgent, 0, 1}, "sched_setscheduler": {atAgent, 0, 1},
 		"setuid": {when: asCreds}, "setgid": {when: asCreds}, "setreuid": {when: asCreds}, "setregid": {when: asCreds},
 		"setresuid": {when: asCreds}, "setresgid": {when: asCreds}, "setuid32": {when: asCreds}, "setgid32": {when: asCreds},
 		"setreuid32": {when: asCreds}, "setregid32": {when: asCreds}, "setresuid32": {when: asCreds}, "setresgid32": {when: asCreds},

@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type callsAgent struct {
+	_     structs.HostLayout
+	Alive uint64
+	Pid   uint32
+	Pad   uint32
+}
+
 type callsBudget struct {
 	_         structs.HostLayout
 	Since     uint64
@@ -130,6 +137,7 @@ const (
 	callsMapBudgets         = "budgets"
 	callsMapCallFolds       = "call_folds"
 	callsMapCounters        = "counters"
+	callsMapGuarded         = "guarded"
 	callsMapHomes           = "homes"
 	callsMapInterestDefault = "interest_default"
 	callsMapInterests       = "interests"
@@ -138,7 +146,6 @@ const (
 	callsMapSequences       = "sequences"
 	callsMapTasksSeen       = "tasks_seen"
 	callsProgOnCall         = "on_call"
-	callsVarAgentPid        = "agent_pid"
 	callsVarBudgetEvents    = "budget_events"
 	callsVarBudgetWatched   = "budget_watched"
 	callsVarCalls           = "calls"
@@ -199,6 +206,7 @@ type callsMapSpecs struct {
 	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	CallFolds       *ebpf.MapSpec `ebpf:"call_folds"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
+	Guarded         *ebpf.MapSpec `ebpf:"guarded"`
 	Homes           *ebpf.MapSpec `ebpf:"homes"`
 	InterestDefault *ebpf.MapSpec `ebpf:"interest_default"`
 	Interests       *ebpf.MapSpec `ebpf:"interests"`
@@ -212,7 +220,6 @@ type callsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type callsVariableSpecs struct {
-	AgentPid        *ebpf.VariableSpec `ebpf:"agent_pid"`
 	BudgetEvents    *ebpf.VariableSpec `ebpf:"budget_events"`
 	BudgetWatched   *ebpf.VariableSpec `ebpf:"budget_watched"`
 	Calls           *ebpf.VariableSpec `ebpf:"calls"`
@@ -244,6 +251,7 @@ type callsMaps struct {
 	Budgets         *ebpf.Map `ebpf:"budgets"`
 	CallFolds       *ebpf.Map `ebpf:"call_folds"`
 	Counters        *ebpf.Map `ebpf:"counters"`
+	Guarded         *ebpf.Map `ebpf:"guarded"`
 	Homes           *ebpf.Map `ebpf:"homes"`
 	InterestDefault *ebpf.Map `ebpf:"interest_default"`
 	Interests       *ebpf.Map `ebpf:"interests"`
@@ -258,6 +266,7 @@ func (m *callsMaps) Close() error {
 		m.Budgets,
 		m.CallFolds,
 		m.Counters,
+		m.Guarded,
 		m.Homes,
 		m.InterestDefault,
 		m.Interests,
@@ -272,7 +281,6 @@ func (m *callsMaps) Close() error {
 //
 // It can be passed to loadCallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type callsVariables struct {
-	AgentPid        *ebpf.Variable `ebpf:"agent_pid"`
 	BudgetEvents    *ebpf.Variable `ebpf:"budget_events"`
 	BudgetWatched   *ebpf.Variable `ebpf:"budget_watched"`
 	Calls           *ebpf.Variable `ebpf:"calls"`

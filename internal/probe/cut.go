@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
 // Cut is a cgroup that is cut off from every network.
@@ -34,7 +33,7 @@ type gatekeeper struct {
 
 // gatesOf says why there is no isolation, where the kernel refused its programs.
 func (p *Probe) gatesOf(hook string) error {
-	if p.hooks[hook] != nil {
+	if p.hook(hook) != nil {
 		return nil
 	}
 	for _, m := range p.missing {
@@ -43,22 +42,6 @@ func (p *Probe) gatesOf(hook string) error {
 		}
 	}
 	return fmt.Errorf("the sensor was opened without the hook %s", hook)
-}
-
-// preparePins makes the directory for what outlives the sensor.
-func (p *Probe) preparePins() error {
-	dir := p.options.Pins
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making the directory for pinned programs: %w", err)
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("looking at %s: %w", dir, err)
-	}
-	if st.Type != unix.BPF_FS_MAGIC {
-		return fmt.Errorf("%s is on no bpf file system: mount one there (mount -t bpf bpf /sys/fs/bpf), or share the node's with the agent", dir)
-	}
-	return nil
 }
 
 // Cut cuts a cgroup and all below it off from every network, at once: connections

@@ -48,7 +48,7 @@ func (p *Probe) watchLink(ifindex int) error {
 	}
 	w := &watchedLink{}
 	for _, name := range linkPrograms {
-		prog := p.hooks["cut-link"].coll.Programs[name]
+		prog := p.hook("cut-link").coll.Programs[name]
 		attach := ebpf.AttachTCXIngress
 		if name == "link_out" {
 			attach = ebpf.AttachTCXEgress

@@ -14,6 +14,7 @@ package probe
 
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type header -type exec -type fork -type exit -type comm -type traits -type pathname process ../../bpf/process.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type cgroup_event cgroup ../../bpf/cgroup.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
+//go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type guard_event -type agent guard ../../bpf/guard.bpf.c -- -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type socket_event -type owner -type endpoints net ../../bpf/net.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type unix_event netUnix ../../bpf/net_unix.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf
 //go:generate go tool -modfile=../../tools/go.mod bpf2go -go-package probe -target amd64,arm64 -type packet dns ../../bpf/dns.bpf.c -- -mcpu=v3 -Wall -Werror -Wno-unused-function -I../../bpf

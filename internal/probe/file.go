@@ -202,7 +202,7 @@ func watchFiles(m *ebpf.Map, names []string) error {
 
 // WatchFiles adds to what [WatchedFiles] returns; at most 1,024 names in all.
 func (p *Probe) WatchFiles(names ...string) error {
-	h := p.hooks["file"]
+	h := p.hook("file")
 	if h == nil {
 		return errors.New("files are not watched: see Coverage")
 	}
@@ -224,12 +224,11 @@ func budgetClass(n uint32) string {
 const sweepEvery = 1_000_000_000
 
 // sweep reports the cgroups whose events were throttled since it last did.
-func (p *Probe) sweep(now uint64, report func(*seawall.Event)) error {
+func (p *Probe) sweep(now uint64) error {
 	m := p.maps["budgets"]
-	if m == nil || now-p.swept < sweepEvery {
+	if m == nil {
 		return nil
 	}
-	p.swept = now
 	var key budgetKey
 	var b fileBudget
 	var out []*seawall.Event
@@ -256,7 +255,7 @@ func (p *Probe) sweep(now uint64, report func(*seawall.Event)) error {
 		return strings.Compare(a.Loss.Class, b.Loss.Class)
 	})
 	for _, ev := range out {
-		report(ev)
+		p.say(ev)
 	}
 	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return fmt.Errorf("reading the budgets: %w", err)

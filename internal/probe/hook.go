@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -44,6 +46,7 @@ func hooks() []hook {
 			rodata: map[string]any{"overlay_lower": overlayLower()},
 		},
 		{name: "cgroup", sees: "containers that start and end", load: loadCgroup, rings: []Ring{RingNode}},
+		{name: "guard", sees: "signals to the agent, and its control group frozen", load: loadGuard, rings: []Ring{RingNode}},
 		{name: "net", sees: "connections, listeners, and what is sent to whom", load: loadNet, rings: []Ring{RingNet}},
 		{name: "net-unix", sees: "connections to unix sockets (Linux 6.7)", load: loadNetUnix, rings: []Ring{RingNet}},
 		{name: "dns", sees: "names that are asked for, TLS server names, what a connection begins with", load: loadDns, rings: []Ring{RingNet, RingDNS}},
@@ -59,8 +62,11 @@ func hooks() []hook {
 // attached is a hook that is at work.
 type attached struct {
 	hook
-	coll  *ebpf.Collection
-	links []link.Link
+	coll    *ebpf.Collection
+	links   []link.Link
+	lasting []string // the programs that links are of, in the same order
+	// pins is where it is pinned, empty where it ends with the sensor.
+	pins string
 }
 
 // start loads a hook with the maps that all share, and attaches its programs. What
@@ -101,14 +107,25 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 	if err != nil {
 		return nil, err
 	}
+	pins := p.pinsOf(h)
+	if pins != "" {
+		a, err := p.adopt(h, spec, pins)
+		if err == nil {
+			return a, nil
+		}
+		// What is left of it is no whole: it goes, and the hook begins anew.
+		if err := os.RemoveAll(pins); err != nil {
+			return nil, fmt.Errorf("removing what an earlier sensor left: %w", err)
+		}
+	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{hook: h, coll: coll}
+	a := &attached{hook: h, coll: coll, pins: pins}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.close())
+			err = errors.Join(err, a.end())
 		}
 	}()
 	if h.prepare != nil {
@@ -117,6 +134,9 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 		}
 	}
 	for _, name := range sortedKeys(coll.Programs) {
+		if lasting(spec.Programs[name]) {
+			a.lasting = append(a.lasting, name)
+		}
 		links, err := p.link(a, spec.Programs[name], coll.Programs[name])
 		if err != nil {
 			return nil, fmt.Errorf("attaching %s: %w", name, err)
@@ -130,6 +150,11 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 		}
 		if err := iterate(coll.Programs[name]); err != nil {
 			return nil, fmt.Errorf("running %s: %w", name, err)
+		}
+	}
+	if pins != "" {
+		if err := p.pin(a); err != nil {
+			return nil, fmt.Errorf("pinning the programs of %s: %w", h.name, err)
 		}
 	}
 	return a, nil
@@ -186,6 +211,15 @@ func (a *attached) close() error {
 	return errors.Join(errs...)
 }
 
+// end closes a hook that is not to outlive the sensor after all.
+func (a *attached) end() error {
+	err := a.close()
+	if a.pins != "" {
+		err = errors.Join(err, os.RemoveAll(a.pins))
+	}
+	return err
+}
+
 // shared returns the maps that a collection has in common with others, made by the
 // first that names them, and those that it finds pinned or pins.
 func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*ebpf.Map, error) {
@@ -199,11 +233,14 @@ func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*
 				return nil, fmt.Errorf("no ring is named %s", name)
 			}
 			ms.MaxEntries = p.ringSize(r)
+			p.keep(ms, &options)
 		case slices.Contains(pinned, name):
 			if p.options.Pins != "" {
 				ms.Pinning, options.PinPath = ebpf.PinByName, p.options.Pins
 			}
-		case !slices.Contains(sharedMaps, name):
+		case slices.Contains(sharedMaps, name):
+			p.keep(ms, &options)
+		default:
 			continue
 		}
 		m := p.maps[name]
@@ -219,7 +256,14 @@ func (p *Probe) shared(spec *ebpf.CollectionSpec, pinned []string) (map[string]*
 	return out, nil
 }
 
-// sharedMaps are those of bpf/event.h, net.h, fold.h, seen.h and creds.h.
+// keep lets a map that hooks share outlive the sensor, where that is wanted.
+func (p *Probe) keep(ms *ebpf.MapSpec, o *ebpf.MapOptions) {
+	if p.home != "" {
+		ms.Pinning, o.PinPath = ebpf.PinByName, filepath.Join(p.home, sharedPins)
+	}
+}
+
+// sharedMaps are those of bpf/event.h, agent.h, net.h, fold.h, seen.h and creds.h.
 var sharedMaps = []string{
-	"counters", "sequences", "losses", "interests", "interest_default", "owners", "budgets", "tasks_seen", "homes", "file_folds", "watched",
+	"guarded", "counters", "sequences", "losses", "interests", "interest_default", "owners", "budgets", "tasks_seen", "homes", "file_folds", "watched",
 }

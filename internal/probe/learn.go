@@ -37,7 +37,7 @@ func (p *Probe) Unlearn(cgroup uint64) error {
 }
 
 func (p *Probe) learning() (*ebpf.Map, error) {
-	h := p.hooks["syscalls"]
+	h := p.hook("syscalls")
 	if h == nil {
 		return nil, errors.New(`system calls are not recorded: call Attach("syscalls") first`)
 	}
@@ -72,7 +72,7 @@ func namesOf(words []uint64) []string {
 // Capabilities returns those that the processes of a cgroup have used since the
 // sensor began.
 func (p *Probe) Capabilities(cgroup uint64) (seawall.Caps, error) {
-	h := p.hooks["capability"]
+	h := p.hook("capability")
 	if h == nil {
 		return 0, errors.New("the use of capabilities is not recorded: see Coverage")
 	}

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"slices"
 
 	"seawall.io/seawall"
 )
@@ -62,25 +61,19 @@ func (p *Probe) Ledger() (Ledger, error) {
 			out.Kinds[k] = c
 		}
 	}
-	var key processLossKey
-	var n uint64
-	for it := p.maps["losses"].Iterate(); it.Next(&key, &n); {
-		out.Lost = append(out.Lost, CgroupLoss{Cgroup: key.Cgroup, Kind: seawall.EventKind(key.Kind), Count: n}) //nolint:gosec // the programs write kinds
+	lost, err := p.losses.all(p.maps["losses"])
+	if err != nil {
+		return out, err
 	}
-	slices.SortFunc(out.Lost, func(a, b CgroupLoss) int {
-		if a.Cgroup != b.Cgroup {
-			return int(int64(a.Cgroup) - int64(b.Cgroup)) //nolint:gosec // inode numbers stay below 2^63
-		}
-		return int(a.Kind) - int(b.Kind)
-	})
-	for _, name := range sortedKeys(p.hooks) {
-		for _, prog := range p.hooks[name].coll.Programs {
+	out.Lost = lost
+	for _, a := range p.attachedHooks() {
+		for _, prog := range a.coll.Programs {
 			if info, err := prog.Stats(); err == nil {
 				out.Recursion += info.RecursionMisses
 			}
 		}
 	}
 	out.Recursion += p.recursions()
-	out.Gaps = p.ledger.gaps.Load()
+	out.Gaps = p.ledger.gaps()
 	return out, nil
 }

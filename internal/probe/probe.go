@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +29,8 @@ type Options struct {
 	// Hooks names the hooks to use; empty takes all.
 	Hooks []string
 	// Pins is a directory of a bpf file system for what is to outlive the sensor: who
-	// is cut off. Empty keeps nothing.
+	// is cut off, and programs and rings themselves, so that the next sensor reads on where
+	// this one ended, however it did. It is one sensor's at a time. Empty keeps nothing.
 	Pins string
 	// CgroupRoot is where the default cgroup hierarchy is mounted; empty looks it up.
 	CgroupRoot string
@@ -54,21 +57,40 @@ type Coverage struct {
 // Probe is the sensor at work. Poll is for one goroutine at a time; all else may be
 // called from any.
 type Probe struct {
-	options Options
-	maps    map[string]*ebpf.Map
-	hooks   map[string]*attached
-	rings   [ringCount]*ring
-	missing []Missing
-	held    []*seawall.Event // read, and too young to be handed out
-	decode  decoder
-	names   names
-	gates   gatekeeper
-	root    atomic.Pointer[string] // of the cgroups, once it is known
-	enforce enforcer
-	ledger  reader
+	options  Options
+	maps     map[string]*ebpf.Map
+	mu       sync.Mutex // of hooks
+	changes  sync.Mutex // one hook at a time is attached or detached
+	hooks    map[string]*attached
+	rings    [ringCount]*ring
+	missing  []Missing
+	held     []held // read, and not handed out yet
+	decode   decoder
+	names    names
+	gates    gatekeeper
+	root     atomic.Pointer[string] // of the cgroups, once it is known
+	enforce  enforcer
+	ledger   reader
+	losses   losses
+	watchman watchman
+	// lock keeps others from the pins; home is this version's part of them.
+	lock *os.File
+	home string
+	// adopted are rings that an earlier sensor wrote to.
+	adopted bool
+	elders  []*elder
+	seam    uint64           // when another version was followed, ns since boot; 0 where none was
+	atSeam  []*seawall.Event // what the other version saw just before
 	// throttled is what was said of each cgroup that was throttled, swept when.
 	throttled map[budgetKey]uint64
 	swept     uint64
+}
+
+// held is an event on its way, and the record that it is of.
+type held struct {
+	ev     *seawall.Event
+	ring   *ring // nil where the record is done with
+	number uint64
 }
 
 // Open loads the programs and attaches them. Only where not even processes can be
@@ -81,6 +103,14 @@ func Open(o Options) (_ *Probe, err error) {
 		}
 	}()
 	p.decode.init()
+	if o.Pins != "" {
+		if err := p.preparePins(); err != nil {
+			if errors.Is(err, errTaken) {
+				return nil, err
+			}
+			p.missing = append(p.missing, Missing{Hook: "pins", Sees: "what happens while no agent runs", Reason: err.Error()})
+		}
+	}
 	for _, h := range hooks() {
 		if h.learning || len(o.Hooks) > 0 && !slices.Contains(o.Hooks, h.name) {
 			continue
@@ -95,12 +125,44 @@ func Open(o Options) (_ *Probe, err error) {
 	if err := p.prepareEnforce(); err != nil {
 		p.missing = append(p.missing, Missing{Hook: "enforce", Sees: "policies: nothing is prevented", Reason: explain(err).Error()})
 	}
+	if err := p.beginLosses(); err != nil {
+		return nil, err
+	}
+	if p.home != "" {
+		if err := p.succeed(); err != nil {
+			p.missing = append(p.missing, Missing{Hook: "pins", Sees: "all that another version of the sensor saw last", Reason: err.Error()})
+		}
+	}
+	if err := p.beginGuard(); err != nil {
+		return nil, err
+	}
+	p.knowMaps()
 	return p, p.setDefault(o.Off)
+}
+
+// hook returns a hook that is at work, nil for others.
+func (p *Probe) hook(name string) *attached {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hooks[name]
+}
+
+// attachedHooks returns all that are at work, by name.
+func (p *Probe) attachedHooks() []*attached {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*attached, 0, len(p.hooks))
+	for _, name := range sortedKeys(p.hooks) {
+		out = append(out, p.hooks[name])
+	}
+	return out
 }
 
 // Attach starts a hook that is not at work yet, such as those for learning.
 func (p *Probe) Attach(name string) error {
-	if p.hooks[name] != nil {
+	p.changes.Lock()
+	defer p.changes.Unlock()
+	if p.hook(name) != nil {
 		return nil
 	}
 	i := slices.IndexFunc(hooks(), func(h hook) bool { return h.name == name })
@@ -117,10 +179,12 @@ func (p *Probe) Attach(name string) error {
 			continue
 		}
 		if p.rings[r], err = newRing(p, r); err != nil {
-			return errors.Join(err, a.close())
+			return errors.Join(err, a.end())
 		}
 	}
+	p.mu.Lock()
 	p.hooks[name] = a
+	p.mu.Unlock()
 	if name == "cut-link" && p.options.Pins != "" {
 		return p.adoptLinks()
 	}
@@ -129,12 +193,16 @@ func (p *Probe) Attach(name string) error {
 
 // Detach ends a hook. What it reported before is still delivered.
 func (p *Probe) Detach(name string) error {
-	a := p.hooks[name]
+	p.changes.Lock()
+	defer p.changes.Unlock()
+	a := p.hook(name)
 	if a == nil {
 		return nil
 	}
+	p.mu.Lock()
 	delete(p.hooks, name)
-	return a.close()
+	p.mu.Unlock()
+	return a.end()
 }
 
 // explain says what to do about an error of the kernel.
@@ -155,6 +223,8 @@ func explain(err error) error {
 
 // Coverage says what is seen and what is not.
 func (p *Probe) Coverage() Coverage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return Coverage{Kernel: kernelRelease(), Hooks: sortedKeys(p.hooks), Missing: slices.Clone(p.missing)}
 }
 
@@ -162,54 +232,98 @@ func (p *Probe) Coverage() Coverage {
 // all rings. It never waits. An event that is handed out is the caller's.
 //
 // Rings are read one after the other, so one may hold events that are younger than
-// what another was asked for: what happened after Poll began is kept for the next.
+// what another was asked for: what happened after Poll began is kept for the next,
+// and so is what is younger than an event that is still being written.
+//
+// A record leaves its ring once f has returned from its event: a sensor with pins that is killed
+// leaves what it had not handed out to the next, which gets the event at hand again.
 func (p *Probe) Poll(f func(*seawall.Event)) error {
 	began := bootTime()
 	wall := time.Now()
+	horizon := began
+	p.late(began)
 	batch := cmp.Or(p.options.Batch, 8192)
-	var errs []error
-	for _, r := range p.rings {
+	errs := []error{p.drainElders()}
+	for i, r := range p.rings {
 		if r == nil {
 			continue
 		}
-		errs = append(errs, r.drain(batch, func(raw []byte) {
+		// Room comes first where it is short.
+		crowded, last := r.crowded(), r.clear
+		how := r.drain(batch, func(raw []byte, number uint64) {
 			ev, err := p.decode.event(raw)
 			if err != nil {
 				errs = append(errs, err)
+				r.done(number)
 				return
 			}
-			ev.Time = wall.Add(-time.Duration(int64(began) - int64(ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
-			p.ledger.read(ev)
-			if !p.enforce.hear(ev) {
-				p.held = append(p.held, ev)
+			h, _ := as[header](raw) // it was decoded just now
+			last = max(last, ev.Boot)
+			p.ledger.read(ev, Ring(i), h.Cpu, p.adopted)
+			if p.twice(ev) || p.enforce.hear(ev) {
+				r.done(number)
+				return
 			}
-		}))
+			one := held{ev, r, number}
+			if crowded {
+				r.done(number)
+				one.ring = nil
+			}
+			p.held = append(p.held, one)
+		})
+		switch how {
+		case atEnd:
+			r.clear = began
+		case atLimit:
+			r.clear = last
+		case atBusy: // what lies behind may be as old as the last time that all was read
+		}
+		horizon = min(horizon, r.clear)
 	}
-	errs = append(errs, p.sweep(began, func(ev *seawall.Event) {
-		ev.Time = wall
-		p.held = append(p.held, ev)
-	}))
 	for _, ev := range p.enforce.tell() {
-		ev.Time = wall.Add(-time.Duration(int64(began) - int64(ev.Boot))) //nolint:gosec // as above
 		if !p.enforce.hear(ev) {
-			p.held = append(p.held, ev)
+			p.held = append(p.held, held{ev: ev})
 		}
 	}
-	slices.SortStableFunc(p.held, func(a, b *seawall.Event) int { return cmp.Compare(a.Boot, b.Boot) })
-	n, _ := slices.BinarySearchFunc(p.held, began, func(ev *seawall.Event, t uint64) int { return cmp.Compare(ev.Boot, t) })
-	for _, ev := range p.held[:n] {
-		p.names.see(ev)
-		f(ev)
-	}
+	errs = append(errs, p.everySecond(began))
+	slices.SortStableFunc(p.held, func(a, b held) int { return cmp.Compare(a.ev.Boot, b.ev.Boot) })
+	n, _ := slices.BinarySearchFunc(p.held, horizon+1, func(h held, t uint64) int { return cmp.Compare(h.ev.Boot, t) })
+	ready := slices.Clone(p.held[:n])
 	p.held = slices.Delete(p.held, 0, n)
+	for _, h := range ready {
+		if h.ev.Time.IsZero() {
+			h.ev.Time = wall.Add(-time.Duration(int64(began) - int64(h.ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
+		}
+		if p.notice(h.ev) {
+			p.names.see(h.ev)
+			f(h.ev)
+		}
+		if h.ring != nil {
+			h.ring.done(h.number)
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// Close detaches everything. Events that were not polled are gone.
+// everySecond says what the sensor has to say of itself.
+func (p *Probe) everySecond(now uint64) error {
+	if now-p.swept < sweepEvery {
+		return nil
+	}
+	p.swept = now
+	p.beat(now)
+	return errors.Join(p.alive(now), p.sweep(now), p.tellLosses(p.maps["losses"], now), p.check(now), p.forgetElders())
+}
+
+// Close detaches everything, and events that were not polled are gone; where
+// [Options].Pins is set all goes on, and waits for the next sensor.
 func (p *Probe) Close() error {
-	errs := []error{p.closeEnforce(), p.closeLinks()}
-	for _, name := range sortedKeys(p.hooks) {
-		errs = append(errs, p.hooks[name].close())
+	errs := []error{p.closeEnforce(), p.closeLinks(), p.endGuard()}
+	for _, a := range p.attachedHooks() {
+		errs = append(errs, a.close())
+	}
+	for _, e := range p.elders {
+		errs = append(errs, e.close())
 	}
 	for _, r := range p.rings {
 		if r != nil {
@@ -218,6 +332,10 @@ func (p *Probe) Close() error {
 	}
 	for _, m := range p.maps {
 		errs = append(errs, m.Close())
+	}
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
+		p.lock = nil
 	}
 	return errors.Join(errs...)
 }

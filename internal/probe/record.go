@@ -53,6 +53,7 @@ func (d *decoder) init() {
 		seawall.EventCapability: decodeCapability,
 		seawall.EventSyscall:    decodeSyscall,
 		seawall.EventDenied:     decodeSyscall,
+		seawall.EventTamper:     decodeGuard,
 	}
 	for k := seawall.EventOpen; k <= seawall.EventMount; k++ {
 		d.decoded[k] = decodeFile
