@@ -169,7 +169,7 @@ var scenes = map[string]func() error{
 			return err
 		}
 		return try(unix.Mprotect(memory, unix.PROT_READ|unix.PROT_EXEC), unix.Munmap(code),
-			unix.Fchmod(fd, 0o640), unix.Fsetxattr(fd, "user.made", []byte("x"), 0), unix.Chmod("a", 0o4755), unix.Chown("a", 1, 2),
+			unix.Fchmod(fd, 0o640), unix.Fsetxattr(fd, "trusted.made", []byte("x"), 0), unix.Chmod("a", 0o4755), unix.Chown("a", 1, 2),
 			os.Rename("a", "b"), os.Link("b", "c"), unix.Mknod("pipe", unix.S_IFIFO|0o600, 0), unix.Truncate("b", 1),
 			unix.Setxattr("b", "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0),
 			os.Remove("c"), os.Mkdir("d", 0o700), unix.Mount("none", "d", "tmpfs", unix.MS_NOEXEC, ""), unix.Unmount("d", unix.MNT_DETACH), os.Remove("d"))
@@ -313,7 +313,7 @@ func testFiles(t *testing.T, hooks ...string) {
 		}},
 		{"chmod", seawall.EventChmod, func(f *seawall.File, _ *seawall.Call) bool { return f.Path == in("a") && f.NewMode == 0o4755 }},
 		{"chown", seawall.EventChown, func(f *seawall.File, _ *seawall.Call) bool { return f.Path == in("a") }},
-		{"an attribute by descriptor", seawall.EventXattr, func(f *seawall.File, _ *seawall.Call) bool { return f.Path == in("a") && f.Type == "user.made" }},
+		{"an attribute by descriptor", seawall.EventXattr, func(f *seawall.File, _ *seawall.Call) bool { return f.Path == in("a") && f.Type == "trusted.made" }},
 		{"a file capability", seawall.EventXattr, func(f *seawall.File, _ *seawall.Call) bool {
 			return f.Path == in("b") && f.Type == "security.capability" && f.Result == 0
 		}},
