@@ -40,7 +40,8 @@ const (
 	Module
 	// BPF is the system call bpf.
 	BPF
-	// Capability is to use one of [Policy].Capabilities.
+	// Capability is to use one of [Policy].Capabilities. What the kernel does in
+	// another's name is left alone, and with it what io_uring does for a registered personality.
 	Capability
 	// File is to open one of [Policy].Files. What is open already stays so.
 	File
