@@ -39,8 +39,7 @@ func TestAssemble(t *testing.T) {
 				err = exec.CommandContext(t.Context(), program).Run()
 			}
 			got := 0
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 				got = exit.ExitCode()
 			} else if err != nil {
 				t.Fatal(err)
