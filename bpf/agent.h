@@ -18,6 +18,14 @@ struct {
 	__type(value, struct agent);
 } guarded SEC(".maps");
 
+/* Counts an attempt at the agent: no interest of anybody's filters that. */
+static __always_inline void count_attempt(u32 kind)
+{
+	struct counter *c = counter_of(kind);
+	if (c)
+		__sync_fetch_and_add(&c->attempts, 1);
+}
+
 static __always_inline u32 agent_pid(void)
 {
 	u32 zero = 0;

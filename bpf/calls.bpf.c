@@ -155,8 +155,12 @@ int BPF_PROG(on_call, struct pt_regs *regs, long ret)
 		a.of[3] = ret < 0 ? 0 : bpf_object(&a, t);
 	}
 	u64 cgroup = task_cgroup(t);
-	if (of_runtime(t) || !wanted(KIND_CALL, cgroup))
+	if (when == WHEN_BPF && a.of[3]) {
+		/* Whoever could write interests could else keep that from being told. */
+		count_attempt(KIND_CALL);
+	} else if (of_runtime(t) || !wanted(KIND_CALL, cgroup)) {
 		return 0;
+	}
 	struct fold_key k = {
 		.cgroup = cgroup,
 		.what = a.of[0],

@@ -44,8 +44,7 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	if (t->tgid == pid)
 		return 0;
 	u64 cgroup = task_cgroup(t);
-	if (!wanted(KIND_TAMPER, cgroup))
-		return 0;
+	count_attempt(KIND_TAMPER);
 	struct guard_event *e = reserve(ring_node, RING_NODE, struct guard_event, t, KIND_TAMPER, cgroup);
 	if (!e)
 		return 0;
@@ -70,8 +69,9 @@ int BPF_PROG(on_freeze, struct cgroup *cgrp, const char *path)
 	struct task_struct *t = bpf_get_current_task_btf();
 	u64 cgroup = task_cgroup(t);
 	/* The agent freezes others, never itself. */
-	if (t->tgid == agent_pid() || !wanted(KIND_TAMPER, cgroup))
+	if (t->tgid == agent_pid())
 		return 0;
+	count_attempt(KIND_TAMPER);
 	struct guard_event *e = reserve(ring_node, RING_NODE, struct guard_event, t, KIND_TAMPER, cgroup);
 	if (!e)
 		return 0;

@@ -64,6 +64,12 @@ func (p *Probe) beginGuard() error {
 			}
 		}
 	}
+	if p.hooks["process"] != nil && !slices.Contains(p.options.Off, seawall.EventComm) {
+		if name, err := os.ReadFile("/proc/self/comm"); err == nil {
+			g.name = []byte(strings.TrimSuffix(string(name), "\n"))
+			g.comm, _ = os.OpenFile("/proc/self/comm", os.O_WRONLY, 0) // without it there are no heartbeats
+		}
+	}
 	m := p.maps["guarded"]
 	if m == nil {
 		return nil // neither of the hooks that ask for it is used
@@ -75,12 +81,6 @@ func (p *Probe) beginGuard() error {
 	if b := g.before; b.Pid != 0 && b.Pid != g.pid {
 		p.say(p.tamper(now, "death", fmt.Sprintf("the agent before this one ended without a word; nothing was read for at most %s", time.Duration(now-b.Alive).Round(time.Millisecond)), //nolint:gosec // time since boot
 			now-b.Alive, &seawall.Process{PID: b.Pid}))
-	}
-	if p.hooks["process"] != nil && !slices.Contains(p.options.Off, seawall.EventComm) {
-		if name, err := os.ReadFile("/proc/self/comm"); err == nil {
-			g.name = []byte(strings.TrimSuffix(string(name), "\n"))
-			g.comm, _ = os.OpenFile("/proc/self/comm", os.O_WRONLY, 0) // without it there are no heartbeats
-		}
 	}
 	return p.alive(now)
 }
@@ -172,7 +172,7 @@ func (p *Probe) notice(ev *seawall.Event) bool {
 	case seawall.EventCall:
 		c := ev.Call
 		switch {
-		case ev.Process.PID == g.pid:
+		case ev.Process.PID == g.pid, c.Name == "prlimit64" && c.Args[2] == 0: // no new limit is set
 		case c.Target != nil && c.Target.PID == g.pid && !strings.Contains(c.Name, "kill") && !strings.Contains(c.Name, "sigqueue"):
 			p.tell(ev, c.Name, c.Op) // signals are seen where they arrive
 		case c.Name == "bpf" && changesMap(c.Op) && g.known[uint32(c.Args[3])] != "": //nolint:gosec // numbers of maps have 32 bits
@@ -246,7 +246,7 @@ func (p *Probe) beat(now uint64) {
 		p.say(p.tamper(now, "silence", "the kernel does not report any more what the agent does", now-g.asked, nil))
 		g.asked = now
 	}
-	if _, err := g.comm.WriteAt(g.name, 0); err == nil && g.asked == 0 {
+	if _, err := g.comm.Write(g.name); err == nil && g.asked == 0 {
 		g.asked = now
 	}
 }

@@ -312,7 +312,7 @@ func (p *Probe) everySecond(now uint64) error {
 	}
 	p.swept = now
 	p.beat(now)
-	return errors.Join(p.alive(now), p.sweep(now), p.tellLosses(p.maps["losses"], now), p.check(now), p.forgetElders())
+	return errors.Join(p.alive(now), p.setDefault(p.options.Off), p.sweep(now), p.tellLosses(p.maps["losses"], now), p.check(now), p.forgetElders())
 }
 
 // Close detaches everything, and events that were not polled are gone; where
