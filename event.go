@@ -97,8 +97,16 @@ const (
 	EventVerdict   // Seawall prevented something
 	EventLoss      // events were lost
 	EventThrottle  // a container's events were folded for a time
+	// EventHeartbeat is an act of the agent's own, that the kernel reported like any other: so much works.
 	EventHeartbeat
-	EventTamper // somebody interferes with the sensor
+	// EventTamper says that somebody interferes with the sensor or its agent. Process did
+	// it, where that is known; Call.Target is the agent, and Call.Name what was done:
+	// signal, freeze, ptrace, prlimit64 and other system calls on it, memory (/proc/PID/mem
+	// opened for writing), unpin, mount, detach (of programs), bpf (a map was changed).
+	// The agent itself notices pause (it was not let run), silence (the kernel no
+	// longer reports what it does) and death (of the agent before it). Op says more,
+	// and Args[0] of the last three is a time in nanoseconds.
+	EventTamper
 	eventKinds
 )
 
@@ -135,7 +143,7 @@ func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), ni
 func (k *EventKind) UnmarshalText(text []byte) error {
 	for i, name := range eventKindNames {
 		if name == string(text) && i > 0 {
-			*k = EventKind(i) //nolint:gosec // bounded by the length of the table
+			*k = EventKind(i)
 			return nil
 		}
 	}
@@ -226,7 +234,7 @@ func (s Stdio) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s *Stdio) UnmarshalText(text []byte) error {
 	for i, name := range stdioNames {
 		if name == string(text) {
-			*s = Stdio(i) //nolint:gosec // bounded by the length of the table
+			*s = Stdio(i)
 			return nil
 		}
 	}

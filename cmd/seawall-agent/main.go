@@ -36,8 +36,9 @@ var version = "devel" //nolint:gochecknoglobals // the linker can set nothing el
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "seawall-agent: %v\n", err)
 		os.Exit(2)
 	}
@@ -102,6 +103,7 @@ func serve(ctx context.Context, args []string) error {
 	flags.StringVar(&s.approve, "approve", "", "namespaces, separated by commas, whose automatic containments wait for approval; * is all")
 	flags.IntVar(&s.perWorkload, "contain-per-workload", 1, "how many pods of one workload are contained of the agent's own accord within 10 minutes")
 	flags.IntVar(&s.perNode, "contain-per-node", 3, "how many pods of the node are contained of the agent's own accord within 10 minutes")
+	uninstall := flags.Bool("uninstall", false, "remove all that agents left in the kernel, isolation of pods included, print it, and exit")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -110,7 +112,19 @@ func serve(ctx context.Context, args []string) error {
 		return err
 	}
 	if *showVersion {
-		_, err := fmt.Println(versionText())
+		_, err := fmt.Fprintln(os.Stdout, versionText())
+		return err
+	}
+	if *uninstall {
+		removed, err := probe.Uninstall(s.bpffs)
+		for _, pin := range removed {
+			if _, err := fmt.Println("removed", pin); err != nil {
+				return err
+			}
+		}
+		if err == nil && len(removed) == 0 {
+			_, err = fmt.Println("nothing is pinned in", s.bpffs)
+		}
 		return err
 	}
 	return start(ctx, &s)
@@ -174,7 +188,7 @@ func start(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // it only asked
 	o.Runtime = client
 	if !s.noCluster {
 		if s.server != "" {
@@ -190,7 +204,7 @@ func start(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	defer sensor.Close()
+	defer sensor.Close() //nolint:errcheck // the kernel closes what is left
 	o.Sensor, o.Kernel, o.Enforcer = sensor, sensor, sensor
 	for _, m := range sensor.Coverage().Missing {
 		log.Warn("not seen", "what", m.Sees, "hook", m.Hook, "reason", m.Reason)

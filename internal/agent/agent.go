@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ import (
 )
 
 // Sensor is where events come from: package probe, or a recording.
-type Sensor interface {
+type Sensor interface { //nolint:interfacebloat // one thing with one implementation, which tests replace
 	Poll(f func(*seawall.Event)) error
 	Coverage() probe.Coverage
 	Ledger() (probe.Ledger, error)
@@ -147,6 +148,9 @@ type Agent struct {
 	events   atomic.Uint64
 	foreign  atomic.Uint64 // events of other nodes
 
+	lossesTold uint64    // when losses were last looked at, ns since boot
+	lossCounts [2]uint64 // what was told of each
+
 	statusMu sync.Mutex
 	engineSt detect.Stats
 	tableSt  process.Stats
@@ -218,7 +222,7 @@ func New(o Options) (*Agent, error) {
 		ro := respond.Options{
 			Node: o.Node, Kernel: o.Kernel, Freezer: freezer{o.Cgroups}, Budget: o.Budget, State: filepath.Join(o.State, "contained"),
 			Record: func(act *seawall.Act) {
-				a.writer.put("act", act.ID+"."+fmt.Sprint(len(act.Steps))+string(act.State), act.Time, act)
+				a.writer.put("act", act.ID+"."+strconv.Itoa(len(act.Steps))+string(act.State), act.Time, act)
 			},
 		}
 		if o.Cluster != nil {
@@ -295,6 +299,7 @@ func (a *Agent) poll() {
 	now := bootNow()
 	a.deliver(a.engine.Advance(now))
 	a.keepIncidents(a.incidents.Advance(now))
+	a.tellLosses(now)
 	if a.polls.Load()%64 == 0 {
 		a.statusMu.Lock()
 		a.engineSt, a.tableSt = a.engine.Stats(), a.processes.Stats()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,9 @@ func (s *sensor) SetNamespaces(cgroup uint64, _ seawall.Namespaces) error {
 	s.say("home %d", cgroup)
 	return nil
 }
-func (s *sensor) WatchLink(index int) error                          { s.say("link %d", index); return nil }
+
+func (s *sensor) WatchLink(index int) error { s.say("link %d", index); return nil }
+
 func (s *sensor) Attach(hook string) error                           { s.say("attach %s", hook); return nil }
 func (s *sensor) Detach(string) error                                { return nil }
 func (s *sensor) Learn(uint64) error                                 { return nil }
@@ -385,7 +388,7 @@ func TestRecentIsBounded(t *testing.T) {
 	var r recent
 	for n := range maxRecent + 5 {
 		ev := exec(uint32(n), "/x")
-		ev.Pod = &seawall.Pod{UID: fmt.Sprint(n)}
+		ev.Pod = &seawall.Pod{UID: strconv.Itoa(n)}
 		ev.Time = time.Unix(int64(n), 0)
 		r.add(ev)
 	}

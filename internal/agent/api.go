@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -77,9 +78,7 @@ func (a *Agent) Status() (Status, error) {
 	defer a.statusMu.Unlock()
 	s.Detect, s.Process = a.engineSt, a.tableSt
 	s.Problems = map[string]string{}
-	for part, text := range a.problems {
-		s.Problems[part] = text
-	}
+	maps.Copy(s.Problems, a.problems)
 	return s, err
 }
 
@@ -88,8 +87,8 @@ func (a *Agent) Serve(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("making the folder of the agent's socket: %w", err)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		conn.Close()
+	if conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path); err == nil {
+		_ = conn.Close() // somebody is there
 		return fmt.Errorf("another agent listens on %s", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -131,7 +130,7 @@ func peerUID(c net.Conn) int {
 	}
 	uid := -1
 	if err := raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil { //nolint:gosec // a file descriptor
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
 			uid = int(cred.Uid)
 		}
 	}); err != nil {
@@ -327,6 +326,10 @@ func (a *Agent) readAct(w http.ResponseWriter, r *http.Request) (respond.Target,
 		fail(w, http.StatusNotFound, fmt.Errorf("no pod %s/%s runs on node %s", q.Namespace, q.Pod, a.o.Node))
 		return respond.Target{}, respond.Request{}, false
 	}
+	if own, err := a.o.Cgroups.Of(uint32(os.Getpid())); err == nil && strings.HasPrefix(own.Path+"/", strings.TrimPrefix(t.Dir, strings.TrimSuffix(a.o.Cgroups.Root, "/"))+"/") { //nolint:gosec // a PID
+		fail(w, http.StatusConflict, errors.New("this is the agent's own pod: it cannot act on itself"))
+		return respond.Target{}, respond.Request{}, false
+	}
 	return t, respond.Request{By: q.By, Reason: q.Reason, Keep: q.Keep}, true
 }
 
@@ -360,7 +363,7 @@ func (a *Agent) serveEvidence(w http.ResponseWriter, r *http.Request) {
 			fail(w, http.StatusNotFound, err)
 			return
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		w.Header().Set("Content-Type", "application/zstd")
 		w.Header().Set("Seawall-Key", base64.StdEncoding.EncodeToString(a.o.Evidence.PublicKey()))
 		_, _ = io.Copy(w, f) // the other end went away

@@ -99,7 +99,7 @@ func ofRuntime(ev *seawall.Event) bool {
 	if ev.Container == nil || ev.Process == nil {
 		return false
 	}
-	switch ev.Kind {
+	switch ev.Kind { //nolint:exhaustive // the others are what runtimes do
 	case seawall.EventExec, seawall.EventConnect, seawall.EventListen, seawall.EventBind, seawall.EventSend, seawall.EventDNS, seawall.EventTLS,
 		seawall.EventVerdict, seawall.EventTamper, seawall.EventContainer:
 		return false

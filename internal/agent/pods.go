@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -126,9 +127,7 @@ func (p *pods) find(namespace, name string) (*podState, bool) {
 	}
 	c := *found
 	c.containers = make(map[string]*seawall.Container, len(found.containers))
-	for id, one := range found.containers {
-		c.containers[id] = one
-	}
+	maps.Copy(c.containers, found.containers)
 	return &c, true
 }
 

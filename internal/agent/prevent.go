@@ -137,6 +137,7 @@ func (a *Agent) hold(uid string) {
 		a.problem("prevent "+name, err.Error())
 	}
 	policy := own.policy()
+	policy.Running = a.pods.started(uid)
 	text := fmt.Sprint(policy, own)
 	if a.prevent.held[group] == text {
 		return
@@ -239,6 +240,23 @@ func (p *pods) groupOf(uid string) uint64 {
 		return s.group.ID
 	}
 	return 0
+}
+
+// started says whether all containers of a pod that there are have started: none of
+// its processes is the runtime's any more, which must still mount and change users.
+func (p *pods) started(uid string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.byID[uid]
+	if s == nil || len(s.containers) == 0 || len(s.containers) < len(s.groups) {
+		return false
+	}
+	for _, c := range s.containers {
+		if c.Started.IsZero() || c.PID == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // uids returns all pods, sorted.

@@ -54,7 +54,7 @@ func (a *Agent) respondLoop(ctx context.Context) {
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				a.contain(context.WithoutCancel(ctx), r.target, r.asked)
+				_, _ = a.contain(context.WithoutCancel(ctx), r.target, r.asked) // it is logged, and in the act
 			}()
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func Local(socket string) *Agent {
 			}
 			return err
 		}
-		defer resp.Body.Close()
+		defer resp.Body.Close() //nolint:errcheck // it was read to its end
 		if resp.StatusCode >= 300 {
 			text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what there is of it is shown
 			return refusal(text)
@@ -126,7 +127,7 @@ func (a *Agent) Events(ctx context.Context, f Filter, each func(*seawall.Event) 
 // Entries reads alerts, incidents and acts, all kinds where none is named; with
 // follow also those to come, until ctx ends.
 func (a *Agent) Entries(ctx context.Context, kinds []string, from uint64, follow bool, each func(*Entry) error) error {
-	q := url.Values{"kind": kinds, "from": {fmt.Sprint(from)}}
+	q := url.Values{"kind": kinds, "from": {strconv.FormatUint(from, 10)}}
 	if follow {
 		q.Set("follow", "1")
 	}

@@ -150,7 +150,7 @@ func (r *replayFlags) file(env *Env, file string, engine *detect.Engine, out *re
 		if err != nil {
 			return fmt.Errorf("reading recorded events: %w", err)
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		in = f
 	}
 	lines := bufio.NewReaderSize(in, 1<<20)

@@ -147,7 +147,7 @@ func (b *bundle) process(pid int) Process {
 			b.omit(filepath.Join(dir, name), err.Error())
 			return nil
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		text, err := io.ReadAll(io.LimitReader(f, limit))
 		if err != nil {
 			b.omit(filepath.Join(dir, name), err.Error())
@@ -288,7 +288,7 @@ func hash(file string, limit int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	sum := sha256.New()
 	n, err := io.Copy(sum, io.LimitReader(f, limit+1))
 	if err != nil {

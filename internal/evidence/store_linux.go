@@ -203,7 +203,7 @@ func (b *bundle) addFile(name, source string) error {
 		b.omit(source, err.Error())
 		return nil
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		b.omit(source, "no regular file")

@@ -133,7 +133,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	if out == nil {
 		return nil
 	}
@@ -176,7 +176,7 @@ func (c *Client) open(ctx context.Context, method, path string, query url.Values
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	failed := &Error{Code: resp.StatusCode}
 	var status struct {
 		Reason  string `json:"reason"`

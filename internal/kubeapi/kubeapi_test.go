@@ -101,13 +101,13 @@ func TestFollow(t *testing.T) {
 func TestErrors(t *testing.T) {
 	answers := map[string]func(http.ResponseWriter){
 		"/api/v1/namespaces/n/pods/gone": func(w http.ResponseWriter) {
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"reason":"NotFound","message":"pods \"gone\" not found"}`)
 		},
-		"/api/v1/namespaces/n/pods/odd":    func(w http.ResponseWriter) { w.WriteHeader(500); fmt.Fprint(w, "<html>") },
+		"/api/v1/namespaces/n/pods/odd":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError); fmt.Fprint(w, "<html>") },
 		"/api/v1/namespaces/n/pods/broken": func(w http.ResponseWriter) { fmt.Fprint(w, `{"metadata":`) },
 		"/apis/networking.k8s.io/v1/namespaces/n/networkpolicies": func(w http.ResponseWriter) {
-			w.WriteHeader(409)
+			w.WriteHeader(http.StatusConflict)
 			fmt.Fprint(w, `{"reason":"AlreadyExists"}`)
 		},
 	}

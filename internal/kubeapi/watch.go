@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -36,9 +37,7 @@ func follow[T any](ctx context.Context, c *Client, path string, query url.Values
 		err := func() error {
 			var all []T
 			page := url.Values{"limit": {"500"}}
-			for k, v := range query {
-				page[k] = v
-			}
+			maps.Copy(page, query)
 			var version string
 			for {
 				var list struct {
@@ -83,9 +82,7 @@ func follow[T any](ctx context.Context, c *Client, path string, query url.Values
 // version to go on from.
 func watch[T any](ctx context.Context, c *Client, path string, query url.Values, version string, changed func(Change[T])) (string, error) {
 	q := url.Values{"watch": {"1"}, "allowWatchBookmarks": {"true"}, "resourceVersion": {version}, "timeoutSeconds": {"300"}}
-	for k, v := range query {
-		q[k] = v
-	}
+	maps.Copy(q, query)
 	// The server ends the stream after five minutes; a connection that died in
 	// between is given up a little later.
 	ctx, cancel := context.WithTimeout(ctx, 330*time.Second)
@@ -94,7 +91,7 @@ func watch[T any](ctx context.Context, c *Client, path string, query url.Values,
 	if err != nil {
 		return version, err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxObject)
 	for lines.Scan() {

@@ -107,7 +107,7 @@ func collapse(class Class, name string, items Items, learn bool) string {
 	}
 	var general string
 	var like func(string) bool
-	switch class { //nolint:exhaustive // what is not listed has no siblings
+	switch class {
 	case Reads, Writes:
 		i := strings.LastIndexByte(name, '/')
 		if i <= 0 {

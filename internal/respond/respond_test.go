@@ -73,7 +73,7 @@ func (n *node) Pods(_ context.Context, _, selector string) ([]*kubeapi.Pod, erro
 	var out []*kubeapi.Pod
 	for _, name := range slices.Sorted(maps.Keys(n.pods)) {
 		p, all := n.pods[name], true
-		for _, want := range strings.Split(selector, ",") {
+		for want := range strings.SplitSeq(selector, ",") {
 			k, v, _ := strings.Cut(want, "=")
 			all = all && (want == "" || p.Metadata.Labels[k] == v)
 		}
@@ -201,9 +201,9 @@ func (f *fixture) run(t *testing.T, is func() bool) {
 func (f *fixture) last(kind seawall.ActKind) *seawall.Act {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := len(f.acts) - 1; i >= 0; i-- {
-		if f.acts[i].Kind == kind {
-			return f.acts[i]
+	for _, act := range slices.Backward(f.acts) {
+		if act.Kind == kind {
+			return act
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Entry is one thing that was said.
@@ -81,13 +82,13 @@ func Open(file string, o Options) (*Spool, error) {
 	}
 	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second, FreelistType: bolt.FreelistMapType})
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("the spool %s is in use: does another agent run?", file)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	case err != nil:
 		aside := fmt.Sprintf("%s.damaged-%d", file, time.Now().Unix())
-		if renamed := os.Rename(file, aside); renamed != nil {
+		if renamed := os.Rename(file, aside); renamed != nil { //nolint:gosec // the file is the caller's
 			return nil, fmt.Errorf("opening the spool: %w", errors.Join(err, renamed))
 		}
 		if db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second}); err != nil {

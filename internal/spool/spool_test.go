@@ -131,7 +131,7 @@ func TestKill(t *testing.T) {
 			if err := s.Put(entry(n)); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Println(n)
+			fmt.Fprintln(os.Stdout, n)
 		}
 		return
 	}
