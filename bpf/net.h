@@ -232,7 +232,7 @@ struct endpoints {
 
 static __noinline int owner_header(struct header *h, struct task_struct *t)
 {
-	fill_header(h, t, 0, 0, task_cgroup(t), 0);
+	fill_header(h, t, 0, RINGS, task_cgroup(t), 0);
 	return 0;
 }
 

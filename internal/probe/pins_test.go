@@ -265,3 +265,36 @@ func TestPinsAreOneSensors(t *testing.T) {
 	}
 	_ = p
 }
+
+// Of what nobody lost no number is missing in any ring, through one life and the next.
+func TestNumbersGoOn(t *testing.T) {
+	pins := pinned(t)
+	for life := range 2 {
+		p, err := Open(Options{Pins: pins})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			if err := exec.CommandContext(t.Context(), "/bin/true").Run(); err != nil {
+				t.Error(err)
+			}
+			if err := p.Poll(func(*seawall.Event) {}); err != nil {
+				t.Error(err)
+			}
+		}
+		l, err := p.Ledger()
+		if err != nil {
+			t.Error(err)
+		}
+		lost := uint64(0)
+		for _, c := range l.Kinds {
+			lost += c.Lost
+		}
+		if p.adopted != (life == 1) || l.Gaps > lost {
+			t.Errorf("life %d, adopted %v: %d numbers are missing of %d lost", life, p.adopted, l.Gaps, lost)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
