@@ -3,6 +3,7 @@ package profile
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,9 +18,9 @@ func behaviour(ev *seawall.Event) (Class, []string) {
 	case seawall.EventExec:
 		parent := ""
 		if p := ev.Process.Parent; p != nil && ev.Process.Entry == "" {
-			parent = p.Exe
+			parent = program(p)
 		}
-		return Programs, []string{ev.Process.Exe + " <- " + parent}
+		return Programs, []string{program(ev.Process) + " <- " + parent}
 	case seawall.EventOpen:
 		return Reads, []string{generalPath(ev.File.Path)}
 	case seawall.EventWrite, seawall.EventUnlink, seawall.EventChmod, seawall.EventChown, seawall.EventMknod, seawall.EventXattr:
@@ -43,6 +44,22 @@ func behaviour(ev *seawall.Event) (Class, []string) {
 		return Capabilities, []string{ev.Capability}
 	}
 	return "", nil
+}
+
+// program names what a process runs. One file may be hundreds of programs, told apart
+// by the name that they are called by: who was seen to sleep was not seen to be a shell.
+func program(p *seawall.Process) string {
+	switch path.Base(p.Exe) {
+	case "busybox", "toybox", "coreutils":
+		args := p.Args
+		if len(args) > 1 && path.Base(args[0]) == path.Base(p.Exe) {
+			args = args[1:]
+		}
+		if len(args) > 0 {
+			return p.Exe + " " + strings.TrimPrefix(path.Base(args[0]), "-")
+		}
+	}
+	return p.Exe
 }
 
 // generalPath takes out of a path what is different each time: process IDs,

@@ -196,3 +196,23 @@ func BenchmarkObserve(b *testing.B) {
 		book.Observe(events[n%len(events)])
 	}
 }
+
+func TestProgramsOfOneFile(t *testing.T) {
+	for _, tt := range []struct {
+		exe  string
+		args []string
+		want string
+	}{
+		{"/bin/busybox", []string{"sleep", "10"}, "/bin/busybox sleep"},
+		{"/bin/busybox", []string{"/bin/sh", "-c", "true"}, "/bin/busybox sh"},
+		{"/bin/busybox", []string{"-sh"}, "/bin/busybox sh"},
+		{"/bin/busybox", []string{"busybox", "nc", "-l"}, "/bin/busybox nc"},
+		{"/bin/busybox", []string{"busybox"}, "/bin/busybox busybox"},
+		{"/bin/busybox", nil, "/bin/busybox"},
+		{"/bin/bash", []string{"sh"}, "/bin/bash"},
+	} {
+		if got := program(&seawall.Process{Exe: tt.exe, Args: tt.args}); got != tt.want {
+			t.Errorf("%s %q is %q, want %q", tt.exe, tt.args, got, tt.want)
+		}
+	}
+}
