@@ -111,7 +111,7 @@ func (l *lab) start() error {
 	if _, err := run(2*time.Minute, bin, "down", "--name", labName); err != nil {
 		return err
 	}
-	out, err := run(20*time.Minute, bin, "up", "1", "--name", labName)
+	out, err := run(20*time.Minute, bin, "up", "2", "--name", labName)
 	if err != nil {
 		return err
 	}

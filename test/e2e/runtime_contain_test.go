@@ -333,8 +333,8 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: IMAGE}
 			if tt.replaced {
 				return
 			}
-			if out, err := g.exec(t, ns, name, "main", "echo", "alive"); err != nil || !strings.Contains(out, "alive") {
-				t.Errorf("after the release: %q %v", out, err)
+			if out, err := g.exec(t, ns, name, "main", "true"); err != nil {
+				t.Errorf("after the release: %v %s", err, out)
 			}
 		})
 	}
@@ -406,4 +406,39 @@ func daemonPID(t *testing.T, daemon string) int {
 		t.Fatalf("%s is process %q", daemon, text)
 	}
 	return pid
+}
+
+// TestRuntimeHeld attacks the only replica of a service: to contain it would do the
+// attacker's work, so that a person decides.
+func TestRuntimeHeld(t *testing.T) {
+	a, g := guarded(t)
+	const ns = "held"
+	a.mustApply(t, namespace(ns, map[string]string{"seawall.io/runtime": "contain"}))
+	a.mustApply(t, named(strings.Replace(besieged, "replicas: 2", "replicas: 1", 1), "web", ns))
+	name := a.readyPods(t, ns, "app=web", 1)[0].Metadata.Name
+	sink := a.readyPods(t, ns, "app=web-sink", 1)[0]
+	_, _ = g.exec(t, ns, name, "main", "sh", "-c", "timeout 5 nc "+sink.Status.PodIP+" 9000 -e /bin/sh &")
+	act := g.completed(t, seawall.Contain, ns, name, seawall.ActHeld, seawall.ActDone)
+	if act.State != seawall.ActHeld || !strings.Contains(act.Held, "no other pod of Deployment/web is ready") || len(act.Steps) > 0 {
+		t.Fatalf("the act is %s, held since %q, steps %+v", act.State, act.Held, act.Steps)
+	}
+	if out, err := g.exec(t, ns, name, "main", "sh", "-c", "nc -w 5 "+sink.Status.PodIP+" 9000 < /dev/null"); err != nil {
+		t.Errorf("the pod that was left alone cannot connect: %v %s", err, out)
+	}
+	if len(act.Proposals) != 1 || !strings.HasPrefix(act.Proposals[0], "seawall isolate "+name+" -n "+ns) {
+		t.Fatalf("proposed: %q", act.Proposals)
+	}
+	out := seawallCommand(t, "alerts", "--acts", "-n", ns, "--kubeconfig", shared.kubeconfig)
+	if out.code != 0 || !strings.Contains(out.stdout, name) {
+		t.Errorf("seawall alerts --acts: exit %d: %s%s", out.code, out.stdout, out.stderr)
+	}
+	if out := seawallCommand(t, "isolate", name, "-n", ns, "--kubeconfig", shared.kubeconfig); out.code != 0 {
+		t.Errorf("seawall isolate: exit %d: %s%s", out.code, out.stdout, out.stderr)
+	}
+	if act := g.completed(t, seawall.Contain, ns, name, seawall.ActDone); act.Step("replacement") == nil || !act.Step("replacement").Done {
+		t.Errorf("the replacement: %+v", act.Steps)
+	}
+	if out := seawallCommand(t, "release", name, "-n", ns, "--kubeconfig", shared.kubeconfig); out.code != 0 {
+		t.Errorf("seawall release: exit %d: %s%s", out.code, out.stdout, out.stderr)
+	}
 }
