@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,10 +50,12 @@ type Status struct {
 	Unwritten uint64 `json:"unwritten"`
 	// Tier is what the node can prevent; Held counts the pods that are kept from
 	// something.
-	Tier      *probe.Standing   `json:"tier,omitempty"`
-	Held      int               `json:"held,omitempty"`
-	Contained []*seawall.Act    `json:"contained,omitempty"`
-	Problems  map[string]string `json:"problems,omitempty"`
+	Tier *probe.Standing `json:"tier,omitempty"`
+	Held int             `json:"held,omitempty"`
+	// EvidenceKey is the public key of the node's bundles of evidence (Ed25519).
+	EvidenceKey []byte            `json:"evidenceKey,omitempty"`
+	Contained   []*seawall.Act    `json:"contained,omitempty"`
+	Problems    map[string]string `json:"problems,omitempty"`
 }
 
 // Status returns what the agent says of itself now.
@@ -70,6 +71,9 @@ func (a *Agent) Status() (Status, error) {
 		a.prevent.mu.Lock()
 		s.Held = len(a.prevent.held)
 		a.prevent.mu.Unlock()
+	}
+	if a.o.Evidence != nil {
+		s.EvidenceKey = a.o.Evidence.PublicKey()
 	}
 	if a.responder != nil {
 		s.Contained = a.responder.Contained()
@@ -365,7 +369,6 @@ func (a *Agent) serveEvidence(w http.ResponseWriter, r *http.Request) {
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		w.Header().Set("Content-Type", "application/zstd")
-		w.Header().Set("Seawall-Key", base64.StdEncoding.EncodeToString(a.o.Evidence.PublicKey()))
 		_, _ = io.Copy(w, f) // the other end went away
 		return
 	}

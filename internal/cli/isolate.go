@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +13,7 @@ import (
 
 	"seawall.io/seawall"
 	"seawall.io/seawall/internal/agents"
+	"seawall.io/seawall/internal/evidence"
 )
 
 // podAct is a command that does something to one pod.
@@ -100,23 +104,31 @@ meanwhile then has one too many, and ends one of them.`,
 func newEvidence(env *Env) *cobra.Command {
 	var p podAct
 	var list, collect bool
-	var name, file string
+	var name, file, verify, key string
 	cmd := &cobra.Command{
 		Use:   "evidence POD",
 		Short: "Fetch what a contained pod showed, or collect it from a running one",
 		Long: `Fetch the evidence that an agent keeps of a pod: processes with arguments, memory maps,
 open files and sockets, the programs they run, what was written into the containers,
 logs, and the last events. It is a tar archive, compressed with zstd, with a signed
-manifest that names each file with its SHA-256.
+manifest that names each file with its SHA-256, and is verified with the node's key when
+it is fetched. Keep that key, which is printed: --verify takes it later.
 
 Without --collect the newest bundle is fetched; a pod that is isolated has one. Values
 of environment variables are fingerprints; files are as they were, and may hold
 secrets.`,
 		Example: `  seawall evidence web-7d4b9 -n shop --file web.tar.zst
   seawall evidence web-7d4b9 -n shop --list
-  seawall evidence web-7d4b9 -n shop --collect`,
-		Args: cobra.ExactArgs(1),
+  seawall evidence web-7d4b9 -n shop --collect
+  seawall evidence --verify web.tar.zst --key BASE64`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if verify != "" {
+				return verifyBundle(env, verify, key)
+			}
+			if len(args) == 0 {
+				return errors.New("name a pod, or a bundle with --verify")
+			}
 			ctx, pod := cmd.Context(), args[0]
 			if collect {
 				return p.do(ctx, env, pod, (*agents.Agent).Collect)
@@ -153,7 +165,10 @@ secrets.`,
 	f.BoolVar(&collect, "collect", false, "collect evidence now; the pod goes on running")
 	f.StringVar(&name, "bundle", "", "fetch this bundle instead of the newest")
 	f.StringVar(&file, "file", "", "write to this file (default: the bundle's name)")
-	cmd.MarkFlagsMutuallyExclusive("list", "collect")
+	f.StringVar(&verify, "verify", "", "verify this bundle with --key, and name what is in it")
+	f.StringVar(&key, "key", "", "the public key of the node that wrote the bundle, base64")
+	cmd.MarkFlagsMutuallyExclusive("list", "collect", "verify")
+	cmd.MarkFlagsRequiredTogether("verify", "key")
 	return cmd
 }
 
@@ -168,6 +183,38 @@ func fetchBundle(ctx context.Context, env *Env, agent *agents.Agent, name, file 
 	if err := errors.Join(agent.Bundle(ctx, name, out), out.Close()); err != nil {
 		return errors.Join(err, os.Remove(file))
 	}
-	_, err = fmt.Fprintf(env.Stdout, "%s\n", file)
-	return err
+	status, err := agent.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("%s is there, and could not be verified: %w", file, err)
+	}
+	var node struct {
+		Key []byte `json:"evidenceKey"`
+	}
+	if err := json.Unmarshal(status, &node); err != nil {
+		return fmt.Errorf("%s is there, and could not be verified: %w", file, err)
+	}
+	return verifyBundle(env, file, base64.StdEncoding.EncodeToString(node.Key))
+}
+
+// verifyBundle says what is in a bundle, once its signature and hashes hold.
+func verifyBundle(env *Env, file, key string) error {
+	public, err := base64.StdEncoding.DecodeString(key)
+	if err != nil || len(public) != ed25519.PublicKeySize {
+		return errors.New("--key: want the 32 bytes of an Ed25519 public key in base64, as seawall evidence printed it")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("verifying evidence: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	m, err := evidence.Verify(f, public, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	fmt.Fprintf(env.Stdout, "%s: %d files of pod %s on node %s, %s, verified with key %s\n", //nolint:errcheck // a closed pipe ends the command anyway
+		file, len(m.Files), place(m.Act.Pod, nil, m.Act.Node), shown(m.Act.Node), m.Began.Local().Format("2006-01-02 15:04:05"), key)
+	for _, o := range m.Omitted {
+		fmt.Fprintf(env.Stdout, "  not in it: %s (%s)\n", shown(o.What), shown(o.Reason)) //nolint:errcheck // a closed pipe ends the command anyway
+	}
+	return nil
 }
