@@ -150,7 +150,8 @@ int BPF_PROG(on_sock_state, struct sock *sk, int old, int new)
 		.port = kind == KIND_LISTEN || kind == KIND_ACCEPT || (o && o->role == OWNER_LISTENS) ? e.lport : e.rport,
 		.kind = kind | (u8)-result << 8,
 	};
-	if (fold(&flows, &f, &sum, sent, received)) {
+	/* Who listens is rare, and always told. */
+	if (fold(&flows, &f, &sum, sent, received) || (kind != KIND_LISTEN && !afford(cgroup, RING_NET))) {
 		count_folded(kind);
 		return 0;
 	}
@@ -180,7 +181,7 @@ static __noinline int report(struct owner *o, struct endpoints *e, u32 kind, u64
 		.cgroup = cgroup, .pid = bpf_get_current_pid_tgid() >> 32, .protocol = e->protocol | (u32)e->type << 16,
 		.port = kind == KIND_BIND ? e->lport : e->rport, .kind = kind, .peer = e->remote,
 	};
-	if (fold(&flows, &f, &sum, 0, 0)) {
+	if (fold(&flows, &f, &sum, 0, 0) || (kind != KIND_BIND && !afford(cgroup, RING_NET))) {
 		count_folded(kind);
 		return 0;
 	}

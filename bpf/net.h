@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* Sockets: whose they are, what they talk to, and how repeats are folded. */
 #pragma once
-#include "event.h"
+#include "budget.h"
 
 #define BPF_F_CLONE (1U << 9)
 #define BPF_SK_STORAGE_GET_F_CREATE 1

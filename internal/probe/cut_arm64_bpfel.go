@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type cutBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type cutBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type cutCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -168,6 +182,7 @@ type cutVerdict struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	cutMapBudgets         = "budgets"
 	cutMapCounters        = "counters"
 	cutMapGateDrops       = "gate_drops"
 	cutMapGateLevels      = "gate_levels"
@@ -187,6 +202,8 @@ const (
 	cutProgCutSendmsg4    = "cut_sendmsg4"
 	cutProgCutSendmsg6    = "cut_sendmsg6"
 	cutProgCutSockCreate  = "cut_sock_create"
+	cutVarBudgetEvents    = "budget_events"
+	cutVarBudgetWatched   = "budget_watched"
 	cutVarExportGate      = "export_gate"
 	cutVarExportPeerKey   = "export_peer_key"
 	cutVarExportPeerValue = "export_peer_value"
@@ -248,6 +265,7 @@ type cutProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutMapSpecs struct {
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	GateDrops       *ebpf.MapSpec `ebpf:"gate_drops"`
 	GateLevels      *ebpf.MapSpec `ebpf:"gate_levels"`
@@ -266,6 +284,8 @@ type cutMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutVariableSpecs struct {
+	BudgetEvents    *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportGate      *ebpf.VariableSpec `ebpf:"export_gate"`
 	ExportPeerKey   *ebpf.VariableSpec `ebpf:"export_peer_key"`
 	ExportPeerValue *ebpf.VariableSpec `ebpf:"export_peer_value"`
@@ -292,6 +312,7 @@ func (o *cutObjects) Close() error {
 //
 // It can be passed to loadCutObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutMaps struct {
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	GateDrops       *ebpf.Map `ebpf:"gate_drops"`
 	GateLevels      *ebpf.Map `ebpf:"gate_levels"`
@@ -308,6 +329,7 @@ type cutMaps struct {
 
 func (m *cutMaps) Close() error {
 	return _CutClose(
+		m.Budgets,
 		m.Counters,
 		m.GateDrops,
 		m.GateLevels,
@@ -327,6 +349,8 @@ func (m *cutMaps) Close() error {
 //
 // It can be passed to loadCutObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutVariables struct {
+	BudgetEvents    *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.Variable `ebpf:"budget_watched"`
 	ExportGate      *ebpf.Variable `ebpf:"export_gate"`
 	ExportPeerKey   *ebpf.Variable `ebpf:"export_peer_key"`
 	ExportPeerValue *ebpf.Variable `ebpf:"export_peer_value"`

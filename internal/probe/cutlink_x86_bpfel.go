@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type cutLinkBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type cutLinkBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type cutLinkCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -77,6 +91,7 @@ type cutLinkOwner struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	cutLinkMapBudgets         = "budgets"
 	cutLinkMapCounters        = "counters"
 	cutLinkMapInterestDefault = "interest_default"
 	cutLinkMapInterests       = "interests"
@@ -86,6 +101,8 @@ const (
 	cutLinkMapSequences       = "sequences"
 	cutLinkProgLinkIn         = "link_in"
 	cutLinkProgLinkOut        = "link_out"
+	cutLinkVarBudgetEvents    = "budget_events"
+	cutLinkVarBudgetWatched   = "budget_watched"
 	cutLinkVarExportLinkCut   = "export_link_cut"
 )
 
@@ -139,6 +156,7 @@ type cutLinkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutLinkMapSpecs struct {
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	InterestDefault *ebpf.MapSpec `ebpf:"interest_default"`
 	Interests       *ebpf.MapSpec `ebpf:"interests"`
@@ -152,6 +170,8 @@ type cutLinkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutLinkVariableSpecs struct {
+	BudgetEvents  *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportLinkCut *ebpf.VariableSpec `ebpf:"export_link_cut"`
 }
 
@@ -175,6 +195,7 @@ func (o *cutLinkObjects) Close() error {
 //
 // It can be passed to loadCutLinkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutLinkMaps struct {
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	InterestDefault *ebpf.Map `ebpf:"interest_default"`
 	Interests       *ebpf.Map `ebpf:"interests"`
@@ -186,6 +207,7 @@ type cutLinkMaps struct {
 
 func (m *cutLinkMaps) Close() error {
 	return _CutLinkClose(
+		m.Budgets,
 		m.Counters,
 		m.InterestDefault,
 		m.Interests,
@@ -200,6 +222,8 @@ func (m *cutLinkMaps) Close() error {
 //
 // It can be passed to loadCutLinkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutLinkVariables struct {
+	BudgetEvents  *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched *ebpf.Variable `ebpf:"budget_watched"`
 	ExportLinkCut *ebpf.Variable `ebpf:"export_link_cut"`
 }
 

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type cutUnixBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type cutUnixBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type cutUnixCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -80,6 +94,7 @@ type cutUnixOwner struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	cutUnixMapBudgets         = "budgets"
 	cutUnixMapCounters        = "counters"
 	cutUnixMapGateLevels      = "gate_levels"
 	cutUnixMapGates           = "gates"
@@ -90,6 +105,8 @@ const (
 	cutUnixMapSequences       = "sequences"
 	cutUnixProgCutConnectUnix = "cut_connect_unix"
 	cutUnixProgCutSendmsgUnix = "cut_sendmsg_unix"
+	cutUnixVarBudgetEvents    = "budget_events"
+	cutUnixVarBudgetWatched   = "budget_watched"
 )
 
 // loadCutUnix returns the embedded CollectionSpec for cutUnix.
@@ -142,6 +159,7 @@ type cutUnixProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutUnixMapSpecs struct {
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	GateLevels      *ebpf.MapSpec `ebpf:"gate_levels"`
 	Gates           *ebpf.MapSpec `ebpf:"gates"`
@@ -156,6 +174,8 @@ type cutUnixMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type cutUnixVariableSpecs struct {
+	BudgetEvents  *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched *ebpf.VariableSpec `ebpf:"budget_watched"`
 }
 
 // cutUnixObjects contains all objects after they have been loaded into the kernel.
@@ -178,6 +198,7 @@ func (o *cutUnixObjects) Close() error {
 //
 // It can be passed to loadCutUnixObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutUnixMaps struct {
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	GateLevels      *ebpf.Map `ebpf:"gate_levels"`
 	Gates           *ebpf.Map `ebpf:"gates"`
@@ -190,6 +211,7 @@ type cutUnixMaps struct {
 
 func (m *cutUnixMaps) Close() error {
 	return _CutUnixClose(
+		m.Budgets,
 		m.Counters,
 		m.GateLevels,
 		m.Gates,
@@ -205,6 +227,8 @@ func (m *cutUnixMaps) Close() error {
 //
 // It can be passed to loadCutUnixObjects or ebpf.CollectionSpec.LoadAndAssign.
 type cutUnixVariables struct {
+	BudgetEvents  *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched *ebpf.Variable `ebpf:"budget_watched"`
 }
 
 // cutUnixPrograms contains all programs after they have been loaded into the kernel.

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type dnsBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type dnsBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type dnsCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -142,6 +156,7 @@ type dnsTally struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	dnsMapBeginnings      = "beginnings"
+	dnsMapBudgets         = "budgets"
 	dnsMapCounters        = "counters"
 	dnsMapInterestDefault = "interest_default"
 	dnsMapInterests       = "interests"
@@ -152,6 +167,8 @@ const (
 	dnsMapSequences       = "sequences"
 	dnsProgOnEgress       = "on_egress"
 	dnsProgOnIngress      = "on_ingress"
+	dnsVarBudgetEvents    = "budget_events"
+	dnsVarBudgetWatched   = "budget_watched"
 	dnsVarExportPacket    = "export_packet"
 )
 
@@ -206,6 +223,7 @@ type dnsProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type dnsMapSpecs struct {
 	Beginnings      *ebpf.MapSpec `ebpf:"beginnings"`
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	InterestDefault *ebpf.MapSpec `ebpf:"interest_default"`
 	Interests       *ebpf.MapSpec `ebpf:"interests"`
@@ -220,7 +238,9 @@ type dnsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type dnsVariableSpecs struct {
-	ExportPacket *ebpf.VariableSpec `ebpf:"export_packet"`
+	BudgetEvents  *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched *ebpf.VariableSpec `ebpf:"budget_watched"`
+	ExportPacket  *ebpf.VariableSpec `ebpf:"export_packet"`
 }
 
 // dnsObjects contains all objects after they have been loaded into the kernel.
@@ -244,6 +264,7 @@ func (o *dnsObjects) Close() error {
 // It can be passed to loadDnsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type dnsMaps struct {
 	Beginnings      *ebpf.Map `ebpf:"beginnings"`
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	InterestDefault *ebpf.Map `ebpf:"interest_default"`
 	Interests       *ebpf.Map `ebpf:"interests"`
@@ -257,6 +278,7 @@ type dnsMaps struct {
 func (m *dnsMaps) Close() error {
 	return _DnsClose(
 		m.Beginnings,
+		m.Budgets,
 		m.Counters,
 		m.InterestDefault,
 		m.Interests,
@@ -272,7 +294,9 @@ func (m *dnsMaps) Close() error {
 //
 // It can be passed to loadDnsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type dnsVariables struct {
-	ExportPacket *ebpf.Variable `ebpf:"export_packet"`
+	BudgetEvents  *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched *ebpf.Variable `ebpf:"budget_watched"`
+	ExportPacket  *ebpf.Variable `ebpf:"export_packet"`
 }
 
 // dnsPrograms contains all programs after they have been loaded into the kernel.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -216,4 +217,38 @@ func TestLossIsTold(t *testing.T) {
 		t.Errorf("ledger %+v, %d heartbeats", l.Lost, beats)
 	}
 	t.Logf("%+v; gaps %d, heartbeats %d", c, l.Gaps, beats)
+}
+
+// Who talks to thousands of peers a second is not listened to all the time, and how
+// much was left out is told.
+func TestNetworkIsThrottled(t *testing.T) {
+	p := open(t, Options{Hooks: []string{"process", "net"}})
+	const peers = 8000
+	for port := range peers {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "udp", fmt.Sprintf("127.0.0.1:%d", 20000+port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close() // nothing was sent
+	}
+	pid := uint32(os.Getpid())
+	seen := uint64(0)
+	until(t, p, func(ev *seawall.Event) bool {
+		if ev.Kind == seawall.EventConnect || ev.Kind == seawall.EventSend {
+			if ev.Process.PID == pid {
+				seen++
+			}
+		}
+		return ev.Kind == seawall.EventThrottle && ev.Loss.Class == "net" && ev.Process.Cgroup != 0 && ev.Loss.Count > 0
+	})
+	l, err := p.Ledger()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := l.Kinds[seawall.EventConnect]
+	s := l.Kinds[seawall.EventSend]
+	if c.Folded+s.Folded == 0 || c.Attempts+s.Attempts < peers {
+		t.Errorf("connect %+v, send %+v, %d seen", c, s, seen)
+	}
+	t.Logf("connect %+v, send %+v", c, s)
 }

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type netBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type netBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type netCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -144,6 +158,7 @@ type netTally struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	netMapBudgets           = "budgets"
 	netMapCounters          = "counters"
 	netMapFlows             = "flows"
 	netMapInterestDefault   = "interest_default"
@@ -161,6 +176,8 @@ const (
 	netProgOnSendmsg6       = "on_sendmsg6"
 	netProgOnSockCreate     = "on_sock_create"
 	netProgOnSockState      = "on_sock_state"
+	netVarBudgetEvents      = "budget_events"
+	netVarBudgetWatched     = "budget_watched"
 	netVarExportSocketEvent = "export_socket_event"
 )
 
@@ -221,6 +238,7 @@ type netProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type netMapSpecs struct {
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	Flows           *ebpf.MapSpec `ebpf:"flows"`
 	InterestDefault *ebpf.MapSpec `ebpf:"interest_default"`
@@ -235,6 +253,8 @@ type netMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type netVariableSpecs struct {
+	BudgetEvents      *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched     *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportSocketEvent *ebpf.VariableSpec `ebpf:"export_socket_event"`
 }
 
@@ -258,6 +278,7 @@ func (o *netObjects) Close() error {
 //
 // It can be passed to loadNetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type netMaps struct {
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	Flows           *ebpf.Map `ebpf:"flows"`
 	InterestDefault *ebpf.Map `ebpf:"interest_default"`
@@ -270,6 +291,7 @@ type netMaps struct {
 
 func (m *netMaps) Close() error {
 	return _NetClose(
+		m.Budgets,
 		m.Counters,
 		m.Flows,
 		m.InterestDefault,
@@ -285,6 +307,8 @@ func (m *netMaps) Close() error {
 //
 // It can be passed to loadNetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type netVariables struct {
+	BudgetEvents      *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched     *ebpf.Variable `ebpf:"budget_watched"`
 	ExportSocketEvent *ebpf.Variable `ebpf:"export_socket_event"`
 }
 

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type netUnixBudget struct {
+	_         structs.HostLayout
+	Since     uint64
+	Used      uint64
+	Throttled uint64
+}
+
+type netUnixBudgetKey struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Ring   uint32
+	Pad    uint32
+}
+
 type netUnixCounter struct {
 	_         structs.HostLayout
 	Attempts  uint64
@@ -122,6 +136,7 @@ type netUnixUnixFlow struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	netUnixMapBudgets         = "budgets"
 	netUnixMapCounters        = "counters"
 	netUnixMapInterestDefault = "interest_default"
 	netUnixMapInterests       = "interests"
@@ -131,6 +146,8 @@ const (
 	netUnixMapSequences       = "sequences"
 	netUnixMapUnixFlows       = "unix_flows"
 	netUnixProgOnConnectUnix  = "on_connect_unix"
+	netUnixVarBudgetEvents    = "budget_events"
+	netUnixVarBudgetWatched   = "budget_watched"
 	netUnixVarExportUnixEvent = "export_unix_event"
 )
 
@@ -183,6 +200,7 @@ type netUnixProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type netUnixMapSpecs struct {
+	Budgets         *ebpf.MapSpec `ebpf:"budgets"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	InterestDefault *ebpf.MapSpec `ebpf:"interest_default"`
 	Interests       *ebpf.MapSpec `ebpf:"interests"`
@@ -197,6 +215,8 @@ type netUnixMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type netUnixVariableSpecs struct {
+	BudgetEvents    *ebpf.VariableSpec `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.VariableSpec `ebpf:"budget_watched"`
 	ExportUnixEvent *ebpf.VariableSpec `ebpf:"export_unix_event"`
 }
 
@@ -220,6 +240,7 @@ func (o *netUnixObjects) Close() error {
 //
 // It can be passed to loadNetUnixObjects or ebpf.CollectionSpec.LoadAndAssign.
 type netUnixMaps struct {
+	Budgets         *ebpf.Map `ebpf:"budgets"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	InterestDefault *ebpf.Map `ebpf:"interest_default"`
 	Interests       *ebpf.Map `ebpf:"interests"`
@@ -232,6 +253,7 @@ type netUnixMaps struct {
 
 func (m *netUnixMaps) Close() error {
 	return _NetUnixClose(
+		m.Budgets,
 		m.Counters,
 		m.InterestDefault,
 		m.Interests,
@@ -247,6 +269,8 @@ func (m *netUnixMaps) Close() error {
 //
 // It can be passed to loadNetUnixObjects or ebpf.CollectionSpec.LoadAndAssign.
 type netUnixVariables struct {
+	BudgetEvents    *ebpf.Variable `ebpf:"budget_events"`
+	BudgetWatched   *ebpf.Variable `ebpf:"budget_watched"`
 	ExportUnixEvent *ebpf.Variable `ebpf:"export_unix_event"`
 }
 
