@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"strings"
@@ -148,6 +149,7 @@ func eventObject() *object {
 		text("capability", func(e *E) string { return e.Capability }),
 		texts("syscalls", func(e *E) *[]string { return &e.Syscalls }),
 		part("creds", "creds", func(e *E) *seawall.CredChange { return e.Creds }),
+		texts("namespaces", func(e *E) *[]string { return &e.Namespaces }),
 		part("verdict", "verdict", func(e *E) *seawall.Verdict { return e.Verdict }),
 		part("loss", "loss", func(e *E) *seawall.Loss { return e.Loss }),
 		part("profile", "profile", func(e *E) *seawall.ProfileMatch { return e.Profile }),
@@ -163,9 +165,11 @@ func processObject() *object {
 		"process",
 		present[P](),
 		number("pid", func(p *P) uint32 { return p.PID }),
+		number("nspid", ownPID),
 		text("comm", func(p *P) string { return p.Comm }),
 		text("exe", func(p *P) string { return p.Exe }),
 		text("name", programName),
+		text("tool", tool),
 		texts("args", func(p *P) *[]string { return &p.Args }),
 		property("cmdline", cel.StringType, value{kind: kindString}, func(f *frame, p *P) value {
 			return value{kind: kindString, s: f.commandLine(p)}
@@ -192,6 +196,39 @@ func programName(p *seawall.Process) string {
 	}
 	return baseName(p.Exe)
 }
+
+// tool is the program's name or, of a program that is many tools in one, the name
+// that its arguments call: what a shell of busybox runs within itself is told by
+// comm only.
+func tool(p *seawall.Process) string {
+	name := programName(p)
+	if !manyTools(name) {
+		return name
+	}
+	if len(p.Args) == 0 {
+		return cmp.Or(p.Comm, name)
+	}
+	called := strings.TrimPrefix(baseName(p.Args[0]), "-") // as login shells are called
+	if manyTools(called) && len(p.Args) > 1 && !strings.HasPrefix(p.Args[1], "-") {
+		called = baseName(p.Args[1])
+	}
+	return cmp.Or(called, name)
+}
+
+// manyTools tells programs that do what the name says by which they are called:
+// busybox, busybox.static and busybox-extras, toybox, coreutils.
+func manyTools(name string) bool {
+	for _, many := range [...]string{"busybox", "toybox", "coreutils"} {
+		if rest, found := strings.CutPrefix(name, many); found {
+			return rest == "" || rest[0] == '.' || rest[0] == '-'
+		}
+	}
+	return false
+}
+
+// ownPID is the PID that the process has in its own namespace, and so in the /proc
+// that it sees; its PID on the node where no other is known.
+func ownPID(p *seawall.Process) uint32 { return cmp.Or(p.NSPID, p.PID) }
 
 func baseName(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
