@@ -149,6 +149,9 @@ func start(ctx context.Context, s *settings) error {
 	if s.host == "parent" {
 		s.host = fmt.Sprintf("/proc/%d/root", os.Getppid())
 	}
+	if err := enterNodeCgroups(); err != nil {
+		log.Warn("groups of other processes may not be told", "error", err)
+	}
 	if s.perWorkload < 1 || s.perNode < 1 {
 		return errors.New("--contain-per-workload and --contain-per-node take 1 or more; --mode=alert contains nothing")
 	}
