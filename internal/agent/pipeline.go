@@ -86,7 +86,11 @@ func (a *Agent) judge(ev *seawall.Event) {
 // has its PID in another PID namespace is in another control group.
 func (a *Agent) itself(ev *seawall.Event) bool {
 	p := ev.Process
-	return p != nil && a.group != 0 && p.Cgroup == a.group && int(p.PID) == os.Getpid() && ev.Kind != seawall.EventTamper
+	if p == nil || a.group == 0 || p.Cgroup != a.group {
+		return false
+	}
+	// Where it is at home was read while one of its threads was elsewhere, perhaps.
+	return ev.Kind == seawall.EventNamespace || int(p.PID) == os.Getpid() && ev.Kind != seawall.EventTamper
 }
 
 // ofRuntime says whether an event is the runtime's own work on a container: runc
