@@ -125,6 +125,7 @@ func (l *lab) down() error {
 	var err error
 	if l.bin != "" {
 		_, err = run(2*time.Minute, l.bin, "down", "--name", labName)
+		err = errors.Join(err, removePins())
 	}
 	if l.dir != "" {
 		err = errors.Join(err, os.RemoveAll(l.dir))

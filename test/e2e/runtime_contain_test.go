@@ -111,12 +111,14 @@ func (g *guard) written(t *testing.T, p podNow) int64 {
 // arrived is how many connections the sink has had of an address.
 func (g *guard) arrived(t *testing.T, ns, sink, ip string) int {
 	t.Helper()
-	out, _ := g.exec(t, ns, sink, "main", "sh", "-c", "grep -c '^"+ip+"$' /tmp/n")
-	n, err := strconv.Atoi(strings.TrimSpace(out))
-	if err != nil {
-		return 0
+	for range 10 {
+		out, _ := g.exec(t, ns, sink, "main", "sh", "-c", "grep -c '^"+ip+"$' /tmp/n")
+		// What a program says that ends at once may get lost on its way.
+		if n, err := strconv.Atoi(strings.TrimSpace(out)); err == nil {
+			return n
+		}
 	}
-	return n
+	return 0
 }
 
 // completed waits for an act whose steps are all taken.

@@ -53,7 +53,7 @@ func victimArchive(t *testing.T) string {
 		t.Fatal(err)
 	}
 	shell := []images.Entry{images.Dir("tmp"), images.Dir("root"), images.Dir("var/log"), images.Dir("etc/cron.d"), images.Dir("dev"), images.Dir("usr/bin"), images.Dir("usr/sbin"), images.Dir("home/app")}
-	shell[0].Header.Mode = 0o1777
+	shell[0].Mode = 0o1777
 	content, err := os.ReadFile(busybox)
 	if err != nil {
 		t.Fatal(err)
@@ -71,11 +71,11 @@ func victimArchive(t *testing.T) string {
 	} {
 		e := images.File(path, text)
 		if path == "etc/shadow" {
-			e.Header.Mode = 0o640
+			e.Mode = 0o640
 		}
 		shell = append(shell, e)
 	}
-	slices.SortFunc(shell, func(a, b images.Entry) int { return strings.Compare(a.Header.Name, b.Header.Name) })
+	slices.SortFunc(shell, func(a, b images.Entry) int { return strings.Compare(a.Name, b.Name) })
 	bash, python := machineProgram(t, "bash"), machineProgram(t, "python3")
 	library := filepath.Join("/usr/lib", filepath.Base(python))
 	return saved(t, victimImage, v1.Config{Env: []string{"PATH=/usr/sbin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"}, Cmd: []string{"sleep", "1000000"}},

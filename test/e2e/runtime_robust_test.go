@@ -95,7 +95,7 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: IMAGE}
 	post := g.post(t, ns, "hostile")
 	const program = `
 import os
-odd = ["x", "a\nb\r\x1b[31mred\x1b]0;title\x07", "\"},{\"kind\":\"exec\"}", b"\xff\xfe\x00"[:2], "‮", "{{.}}", "end-of-odd"]
+odd = ["x", "a\nb\r\x1b[31mred\x1b]0;title\x07", "\"},{\"kind\":\"exec\"}", b"\xff\xfe\x00"[:2], "\u202e", "{{.}}", "end-of-odd"]
 if os.fork() == 0: os.execv("/bin/busybox", ["true"] + odd)
 os.wait()
 if os.fork() == 0: os.execv("/bin/busybox", ["true", "much"] + ["y" * 100000] * 19 + ["end"])
