@@ -23,3 +23,32 @@ func TestCondition(t *testing.T) {
 		t.Error("a text was taken for a condition")
 	}
 }
+
+func TestTool(t *testing.T) {
+	tests := []struct {
+		exe, comm string
+		args      []string
+		want      string
+	}{
+		{"/usr/bin/curl", "x", []string{"wget"}, "curl"},
+		{"", "curl", nil, "curl"},
+		{"/bin/busybox", "nc", []string{"nc", "-l"}, "nc"},
+		{"/bin/busybox", "exe", []string{"/usr/bin/nc"}, "nc"},
+		{"/bin/busybox", "busybox", []string{"busybox", "nc"}, "nc"},
+		{"/bin/busybox.static", "x", []string{"/tmp/busybox", "/bin/nc"}, "nc"},
+		{"/bin/busybox", "sh", []string{"-sh"}, "sh"},
+		{"/bin/busybox", "cat", []string{"sh", "-c", "cat x"}, "sh"},
+		{"/bin/busybox", "busybox", []string{"busybox", "--list"}, "busybox"},
+		{"/bin/busybox", "busybox", []string{"busybox"}, "busybox"},
+		{"/bin/busybox", "crond", nil, "crond"},
+		{"/bin/busybox", "busybox", []string{""}, "busybox"},
+		{"/bin/toybox", "id", []string{"id"}, "id"},
+		{"/usr/bin/coreutils", "cat", []string{"cat"}, "cat"},
+		{"/usr/bin/coreutils2", "cat", []string{"cat"}, "coreutils2"},
+	}
+	for _, tt := range tests {
+		if got := tool(&seawall.Process{Exe: tt.exe, Comm: tt.comm, Args: tt.args}); got != tt.want {
+			t.Errorf("%s %q: got %s, want %s", tt.exe, tt.args, got, tt.want)
+		}
+	}
+}

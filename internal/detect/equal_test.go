@@ -60,6 +60,14 @@ func languageRules(t testing.TB) []*check.Rule {
 		`pod.workload.kind == "Deployment" && pod.workload.name != "" || profile.ready && !profile.known`,
 		`container.age > 5 || file.newMode == 493 || tls.alpn.exists(a, a == "h2")`,
 		`["com", "a", ""].exists(d, dns.name.endsWith("." + d) || process.exe.startsWith(d + "/bin")) || file.path.endsWith(process.name + process.args[1])`,
+		`process.tool in ["sh", "nc"] || process.parent.tool == "bash" || process.ancestors.exists(p, p.tool == process.tool)`,
+		`process.nspid == process.pid || file.path.startsWith("/proc/" + string(process.nspid) + "/")`,
+		`namespaces.exists(n, n != "user") || "mnt" in namespaces || namespaces.size() > 1`,
+		`params.words.exists(w, process.exe.endsWith("/" + w) || w == process.name || file.path.contains(w + "/"))`,
+		`params.words.exists(w, net.remote.ip.startsWith(w)) || ["a", "::1"].exists(w, net.remote.ip == w || process.args[0] == w)`,
+		`["/a", "/"].exists(w, (kind == "open" ? file.path : process.args[2]).startsWith(w)) || [].exists(w, process.args[3] == w)`,
+		`process.args.exists(a, params.words.exists(w, a.startsWith(w) || [w].exists(v, a == v)))`,
+		`process.name.matches("^(sh|bash|busybox)[0-9.]*$") || file.path.matches("(^|/)etc/(g?shadow-?|passwd)$") || process.exe.matches("^/(bin|usr/s?bin)/[^/]+$")`,
 		`cidr("10.0.0.0/8").containsIP("10.0.0.1") && net.protocol == "tcp"`,
 	}
 	var out []*check.Rule

@@ -28,7 +28,7 @@ var quoted = regexp.MustCompile(`"([^"\\]*)"|'([^'\\]*)'|[\w./-]{3,}`)
 // newGenerator takes words from the rules, so that conditions are met at times.
 func newGenerator(seed uint64, rules ...*check.Rule) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), words: []string{
-		"", "/", "a", "sh", "/bin/sh", "/tmp/x", ".", "..", "\xff\xfe", "line\nbreak", "\x1b[31m", "ünïcödé \u202e", strings.Repeat("a", 300), "::1", "0",
+		"", "/", "a", "sh", "/bin/sh", "-sh", "busybox", "/bin/busybox", "mnt", "user", "/tmp/x", ".", "..", "\xff\xfe", "line\nbreak", "\x1b[31m", "ünïcödé \u202e", strings.Repeat("a", 300), "::1", "0",
 	}}
 	for _, r := range rules {
 		texts := []string{r.Deny, r.When, r.Distinct}

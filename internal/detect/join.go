@@ -28,7 +28,7 @@ func joinOn(x *expression, r *rule, name string) *join {
 		return nil
 	}
 	c := &compiler{ast: x.ast.NativeRep(), rule: r}
-	for _, e := range conjuncts(c.ast.Expr(), nil) {
+	for _, e := range operands(operators.LogicalAnd, c.ast.Expr(), nil) {
 		if !isCall(e, operators.Equals) {
 			continue
 		}
@@ -44,13 +44,13 @@ func joinOn(x *expression, r *rule, name string) *join {
 	return nil
 }
 
-// conjuncts appends the operands of a chain of &&.
-func conjuncts(e celast.Expr, out []celast.Expr) []celast.Expr {
-	if !isCall(e, operators.LogicalAnd) {
+// operands appends the operands of a chain of && or ||.
+func operands(operator string, e celast.Expr, out []celast.Expr) []celast.Expr {
+	if !isCall(e, operator) {
 		return append(out, e)
 	}
 	for _, arg := range e.AsCall().Args() {
-		out = conjuncts(arg, out)
+		out = operands(operator, arg, out)
 	}
 	return out
 }

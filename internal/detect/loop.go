@@ -22,7 +22,8 @@ func (c *compiler) comprehension(e celast.ComprehensionExpr) evaluator {
 	case isLiteral(e.AccuInit(), types.True) && isCall(step, operators.LogicalAnd):
 		return quantifier(source, slot, c.expr(step.AsCall().Args()[1]), false)
 	case isLiteral(e.AccuInit(), types.False) && isCall(step, operators.LogicalOr):
-		return quantifier(source, slot, c.expr(step.AsCall().Args()[1]), true)
+		predicate := step.AsCall().Args()[1]
+		return c.anyText(e, predicate, quantifier(source, slot, c.expr(predicate), true))
 	case e.AccuInit().Kind() == celast.ListKind && e.AccuInit().AsList().Size() == 0:
 		return c.collect(source, slot, step, e.AccuVar())
 	}
@@ -70,6 +71,105 @@ func quantifier(source evaluator, slot int, predicate evaluator, decides bool) e
 		}
 		return out
 	}
+}
+
+// textTest compares a text with those that items of a list make.
+type textTest struct {
+	subject evaluator
+	compare func(text, other string) bool
+	others  []string
+}
+
+// anyText compiles list.exists(v, x.startsWith(v) || x.endsWith("." + v)) and the like,
+// where the list stands in the rule and x is the same for all of it: x is looked up
+// once then, not for each item. What is of another shape, or no text, is left to the
+// loop.
+func (c *compiler) anyText(e celast.ComprehensionExpr, predicate celast.Expr, loop evaluator) evaluator {
+	list, ok := c.constant(e.IterRange())
+	if !ok {
+		return loop
+	}
+	var tests []textTest
+	for _, part := range operands(operators.LogicalOr, predicate, nil) {
+		test, ok := c.textTest(part, e.IterVar(), list)
+		if !ok {
+			return loop
+		}
+		tests = append(tests, test)
+	}
+	return func(f *frame) value {
+		for i := range tests {
+			v := tests[i].subject(f)
+			if v.kind != kindString {
+				return loop(f)
+			}
+			for _, other := range tests[i].others {
+				if tests[i].compare(v.s, other) {
+					return truth(true)
+				}
+			}
+		}
+		return truth(false)
+	}
+}
+
+// textTest reads x == v or x.startsWith(v), where v is the variable of a loop over a
+// list or made of it and other texts of the rule, and x has nothing to do with it.
+func (c *compiler) textTest(e celast.Expr, v string, list value) (textTest, bool) {
+	if e.Kind() != celast.CallKind {
+		return textTest{}, false
+	}
+	call := e.AsCall()
+	test := textTest{compare: textFuncs[call.FunctionName()]}
+	var subject, other celast.Expr
+	switch args := call.Args(); {
+	case call.IsMemberFunction() && test.compare != nil && len(args) == 1:
+		subject, other = call.Target(), args[0]
+	case isCall(e, operators.Equals):
+		test.compare = func(text, other string) bool { return text == other }
+		if subject, other = args[0], args[1]; mentions(subject, v) {
+			subject, other = other, subject
+		}
+	default:
+		return textTest{}, false
+	}
+	if mentions(subject, v) {
+		return textTest{}, false
+	}
+	test.subject = c.expr(subject)
+	for i := range list.size() {
+		text, ok := c.madeOf(other, v, list.at(i))
+		if !ok {
+			return textTest{}, false
+		}
+		test.others = append(test.others, text)
+	}
+	return test, true
+}
+
+// madeOf returns the text that an expression yields, where nothing but v, which is
+// given, and the rule itself tell.
+func (c *compiler) madeOf(e celast.Expr, v string, given value) (string, bool) {
+	if e.Kind() == celast.IdentKind && e.AsIdent() == v {
+		return given.s, given.kind == kindString
+	}
+	if isCall(e, operators.Add) {
+		args := e.AsCall().Args()
+		a, ok := c.madeOf(args[0], v, given)
+		b, ok2 := c.madeOf(args[1], v, given)
+		return a + b, ok && ok2 && len(a)+len(b) <= maxMade
+	}
+	constant, ok := c.constant(e)
+	return constant.s, ok && constant.kind == kindString
+}
+
+// mentions says whether an expression has to do with a variable.
+func mentions(e celast.Expr, name string) bool {
+	found := false
+	celast.PreOrderVisit(e, celast.NewExprVisitor(func(e celast.Expr) {
+		found = found || e.Kind() == celast.IdentKind && e.AsIdent() == name
+	}))
+	return found
 }
 
 // collect compiles filter and map: accu + [x], or test ? accu + [x] : accu.

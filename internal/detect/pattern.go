@@ -3,16 +3,20 @@ package detect
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// pattern is a regular expression with the texts of which every match holds one.
-// Nearly all of what is tried holds none, and looking for a text is some ten times
-// faster than Go's regular expressions.
+// pattern is a regular expression with texts that tell cheaply of nearly all that is
+// tried that it does not match: looking for a text is some ten times faster than
+// Go's regular expressions.
 type pattern struct {
-	re   *regexp.Regexp
-	need []string // empty where nothing is known
+	re *regexp.Regexp
+	// Every match begins with one of starts, ends with one of ends, and holds one of
+	// each of need; where a list is empty nothing is known.
+	starts, ends []string
+	need         [][]string // the shortest list first
 }
 
 func newPattern(text string) (*pattern, error) {
@@ -21,22 +25,108 @@ func newPattern(text string) (*pattern, error) {
 		return nil, err //nolint:wrapcheck // the caller leaves it to cel-go
 	}
 	p := &pattern{re: re}
-	if tree, err := syntax.Parse(text, syntax.Perl); err == nil {
-		p.need = needed(tree.Simplify())
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return p, nil //nolint:nilerr // the expression works without what it would tell
+	}
+	tree = tree.Simplify()
+	subs := []*syntax.Regexp{tree}
+	if tree.Op == syntax.OpConcat {
+		subs = tree.Sub
+	}
+	for _, sub := range subs {
+		if n := needed(sub); n != nil {
+			p.need = append(p.need, n)
+		}
+	}
+	slices.SortStableFunc(p.need, func(a, b []string) int { return len(a) - len(b) })
+	if last := len(subs) - 1; last > 0 {
+		if subs[0].Op == syntax.OpBeginText {
+			p.starts = spelt(subs[1])
+		}
+		if subs[last].Op == syntax.OpEndText {
+			p.ends = spelt(subs[last-1])
+		}
 	}
 	return p, nil
 }
 
 func (p *pattern) matches(s string) bool {
-	if len(p.need) == 0 {
-		return p.re.MatchString(s)
+	if !among(p.starts, s, strings.HasPrefix) || !among(p.ends, s, strings.HasSuffix) {
+		return false
 	}
-	for _, text := range p.need {
-		if strings.Contains(s, text) {
-			return p.re.MatchString(s)
+	for _, texts := range p.need {
+		if !among(texts, s, strings.Contains) {
+			return false
 		}
 	}
-	return false
+	return p.re.MatchString(s)
+}
+
+// among says whether one of the texts passes; where there are none, all does.
+func among(texts []string, s string, test func(s, text string) bool) bool {
+	for _, text := range texts {
+		if test(s, text) {
+			return true
+		}
+	}
+	return len(texts) == 0
+}
+
+// spelt returns all texts that an expression matches, nil where they are too many or
+// not known.
+func spelt(re *syntax.Regexp) []string {
+	switch re.Op {
+	case syntax.OpEmptyMatch:
+		return []string{""}
+	case syntax.OpLiteral:
+		return needed(re)
+	case syntax.OpCapture:
+		return spelt(re.Sub[0])
+	case syntax.OpQuest:
+		if all := spelt(re.Sub[0]); all != nil {
+			return append([]string{""}, all...)
+		}
+	case syntax.OpCharClass:
+		var all []string
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+				if len(all) == maxNeeded || r == utf8.RuneError {
+					return nil
+				}
+				all = append(all, string(r))
+			}
+		}
+		return all
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range re.Sub {
+			each := spelt(sub)
+			if each == nil || len(all)+len(each) > maxNeeded {
+				return nil
+			}
+			all = append(all, each...)
+		}
+		return all
+	case syntax.OpConcat:
+		all := []string{""}
+		for _, sub := range re.Sub {
+			each := spelt(sub)
+			if each == nil || len(all)*len(each) > maxNeeded {
+				return nil
+			}
+			var longer []string
+			for _, a := range all {
+				for _, b := range each {
+					longer = append(longer, a+b)
+				}
+			}
+			all = longer
+		}
+		return all
+	default:
+	}
+	return nil
 }
 
 // maxNeeded is how many texts are looked for at most.
@@ -58,7 +148,7 @@ func needed(re *syntax.Regexp) []string {
 	case syntax.OpConcat:
 		var best []string
 		for _, sub := range re.Sub {
-			if n := needed(sub); shortest(n) > shortest(best) {
+			if n := needed(sub); telling(n, best) {
 				best = n
 			}
 		}
@@ -76,6 +166,14 @@ func needed(re *syntax.Regexp) []string {
 	default:
 		return nil
 	}
+}
+
+// telling says whether texts are better to look for than others: longer or, where
+// they are long enough, fewer.
+func telling(texts, others []string) bool {
+	const enough = 4 // bytes
+	a, b := min(shortest(texts), enough), min(shortest(others), enough)
+	return a > b || a == b && a > 0 && len(texts) < len(others)
 }
 
 // shortest returns the length of the shortest text, in bytes; 0 where there is
