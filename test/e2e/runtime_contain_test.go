@@ -156,7 +156,7 @@ func TestRuntimeContain(t *testing.T) {
 
 	// It opens a shell for somebody elsewhere.
 	began := time.Now()
-	_, _ = g.exec(t, ns, name, "main", "sh", "-c", "timeout 5 nc "+sink.Status.PodIP+" 9000 -e /bin/sh &")
+	_, _ = g.exec(t, ns, name, "main", "sh", "-c", "timeout 5 nc "+sink.Status.PodIP+" 9000 -e /bin/sh > /dev/null 2>&1 &")
 	act := g.completed(t, seawall.Contain, ns, name, seawall.ActDone, seawall.ActHeld)
 	if act.State != seawall.ActDone || !strings.HasPrefix(act.By, "check ") || act.Alert == "" {
 		t.Fatalf("the act is %+v", act)
@@ -419,7 +419,7 @@ func TestRuntimeHeld(t *testing.T) {
 	a.mustApply(t, named(strings.Replace(besieged, "replicas: 2", "replicas: 1", 1), "web", ns))
 	name := a.readyPods(t, ns, "app=web", 1)[0].Metadata.Name
 	sink := a.readyPods(t, ns, "app=web-sink", 1)[0]
-	_, _ = g.exec(t, ns, name, "main", "sh", "-c", "timeout 5 nc "+sink.Status.PodIP+" 9000 -e /bin/sh &")
+	_, _ = g.exec(t, ns, name, "main", "sh", "-c", "timeout 5 nc "+sink.Status.PodIP+" 9000 -e /bin/sh > /dev/null 2>&1 &")
 	act := g.completed(t, seawall.Contain, ns, name, seawall.ActHeld, seawall.ActDone)
 	if act.State != seawall.ActHeld || !strings.Contains(act.Held, "no other pod of Deployment/web is ready") || len(act.Steps) > 0 {
 		t.Fatalf("the act is %s, held since %q, steps %+v", act.State, act.Held, act.Steps)
