@@ -40,7 +40,7 @@ func enterNodeCgroups() error {
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
+	defer ns.Close() //nolint:errcheck // nothing was written
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWCGROUP); err != nil {

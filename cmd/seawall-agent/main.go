@@ -118,12 +118,12 @@ func serve(ctx context.Context, args []string) error {
 	if *uninstall {
 		removed, err := probe.Uninstall(s.bpffs)
 		for _, pin := range removed {
-			if _, err := fmt.Println("removed", pin); err != nil {
+			if _, err := fmt.Fprintln(os.Stdout, "removed", pin); err != nil {
 				return err
 			}
 		}
 		if err == nil && len(removed) == 0 {
-			_, err = fmt.Println("nothing is pinned in", s.bpffs)
+			_, err = fmt.Fprintln(os.Stdout, "nothing is pinned in", s.bpffs)
 		}
 		return err
 	}
