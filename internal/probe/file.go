@@ -154,16 +154,31 @@ func actTable(opens bool) [callPlaces]uint64 {
 // starts a program. An entry is a name, or a directory's name and a name in it.
 func WatchedFiles() []string {
 	return []string{
-		"shadow", "shadow-", "gshadow", "gshadow-", "passwd", "group", "sudoers", "sudoers.d", "ld.so.preload", "ld.so.conf",
-		"pam.d", "crontab", "cron.d", "authorized_keys", "known_hosts", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
-		"ssh_host_rsa_key", "ssh_host_ecdsa_key", "ssh_host_ed25519_key", "token", "kubeconfig", ".kube/config", "admin.conf", "super-admin.conf",
+		// Accounts, what is loaded into every program, and jobs.
+		"shadow", "shadow-", "gshadow", "gshadow-", "opasswd", "passwd", "group", "sudoers", "sudoers.d", "ld.so.preload", "ld.so.conf",
+		"pam.d", "crontab", "cron.d", "request-key.conf", "request-key",
+		// Keys and tokens.
+		"authorized_keys", "known_hosts", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
+		"ssh_host_rsa_key", "ssh_host_ecdsa_key", "ssh_host_ed25519_key", "dropbear_rsa_host_key", "dropbear_ecdsa_host_key", "dropbear_ed25519_host_key",
+		"tls.key", "server.key", "peer.key", "privkey.pem", "key.pem", "token",
+		// The cluster's own.
+		"node-token", "kubeconfig", ".kube/config", "k3s.yaml", "rke2.yaml", "admin.conf", "super-admin.conf",
 		"kubelet.conf", "controller-manager.conf", "scheduler.conf", "ca.key", "sa.key", "apiserver.key", "apiserver-kubelet-client.key",
-		"apiserver-etcd-client.key", "front-proxy-ca.key", "front-proxy-client.key", "healthcheck-client.key", "server.key", "peer.key", "tls.key",
-		"kubelet-client-current.pem", "kubelet.key", ".aws/credentials", ".aws/config", "application_default_credentials.json", "credentials.db",
-		"access_tokens.db", "accessTokens.json", "msal_token_cache.json", ".git-credentials", ".netrc", ".pgpass", ".my.cnf", ".dockercfg",
-		".docker/config.json", ".dockerconfigjson", ".npmrc", ".pypirc", ".vault-token", ".env", ".bash_history", ".zsh_history",
-		"environ", "mem", "maps", "kcore", "kmem", "kallsyms", "sched_debug", "core_pattern", "modprobe", "uevent_helper", "release_agent",
-		"notify_on_release", "binfmt_misc", "sysrq-trigger", "tun", "docker.sock", "containerd.sock", "crio.sock", "runc", "crun", "containerd-shim-runc-v2",
+		"apiserver-etcd-client.key", "front-proxy-ca.key", "front-proxy-client.key", "healthcheck-client.key", "server-ca.key", "client-ca.key", "client-admin.key",
+		"kubelet-client-current.pem", "kubelet-server-current.pem", "kubelet.key", "snap/db",
+		// Credentials of clouds and of tools.
+		".aws/credentials", ".aws/config", "application_default_credentials.json", "credentials.db", "access_tokens.db", "adc.json",
+		"accessTokens.json", "msal_token_cache.json", "msal_token_cache.bin", "service_principal_entries.json", "service_principal_entries.bin",
+		".oci/config", ".aliyun/config.json", "doctl/config.yaml", "hcloud/cli.toml", "credentials.tfrc.json",
+		".git-credentials", ".netrc", ".pgpass", ".my.cnf", ".mylogin.cnf", ".htpasswd", ".dockercfg",
+		".docker/config.json", ".dockerconfigjson", ".npmrc", ".pypirc", ".vault-token", ".env", "wp-config.php", ".m2/settings.xml", ".m2/settings-security.xml",
+		".bash_history", ".zsh_history", ".ash_history", ".mysql_history", ".psql_history", ".python_history", ".rediscli_history",
+		// Memory and secrets of processes and of the kernel, and its levers.
+		"environ", "mem", "maps", "kcore", "kmem", "port", "oldmem", "kallsyms", "sched_debug", "timer_list", "iomem", "slabinfo",
+		"core_pattern", "modprobe", "uevent_helper", "release_agent", "notify_on_release", "binfmt_misc", "sysrq-trigger", "tun",
+		// Who starts containers.
+		"docker.sock", "containerd.sock", "crio.sock", "dockershim.sock", "cri-dockerd.sock", "podman.sock", "buildkitd.sock",
+		"runc", "crun", "containerd-shim-runc-v2",
 	}
 }
 
