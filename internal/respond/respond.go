@@ -112,6 +112,8 @@ type contained struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Detached bool              `json:"detached,omitempty"`
 	Owner    string            `json:"owner,omitempty"`
+	// Automatic acts count against the budget, of the agent's next life as well.
+	Automatic bool `json:"automatic,omitempty"`
 	// Before are the names of pods that were there before the replacement.
 	Before []string `json:"before,omitempty"`
 }
@@ -160,7 +162,7 @@ func (r *Responder) Contain(ctx context.Context, t Target, q Request) (*seawall.
 			return act, nil
 		}
 	}
-	c := &contained{Act: act, Cgroup: t.Cgroup, Dir: t.Dir, Links: t.Links, Containers: t.Containers, Labels: t.Labels}
+	c := &contained{Act: act, Cgroup: t.Cgroup, Dir: t.Dir, Links: t.Links, Containers: t.Containers, Labels: t.Labels, Automatic: q.Automatic}
 	cut := r.step(act, "cut", func() (string, error) { return r.cut(t) })
 	frozen := r.step(act, "freeze", func() (string, error) { return "", r.o.Freezer.Freeze(t) })
 	r.remember(c)

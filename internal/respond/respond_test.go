@@ -382,6 +382,26 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestBudgetOutlivesTheAgent: one that crashes has no more budget than before.
+func TestBudgetOutlivesTheAgent(t *testing.T) {
+	f := start(t, nil)
+	for _, name := range []string{"a", "b"} {
+		f.pods[name] = pod(name, "ReplicaSet", "web-abc", true)
+	}
+	q := Request{Automatic: true, Severity: seawall.High}
+	if act, err := f.Contain(t.Context(), target(f.pods["a"], f.dir), q); err != nil || act.State == seawall.ActHeld {
+		t.Fatalf("%v %+v", err, act)
+	}
+	again, err := New(f.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	act, err := again.Contain(t.Context(), target(f.pods["b"], f.dir), q)
+	if err != nil || act.State != seawall.ActHeld {
+		t.Errorf("the next life contains another pod of the workload: %v %+v", err, act)
+	}
+}
+
 func TestApproval(t *testing.T) {
 	f := start(t, func(_ *fixture, o *Options) { o.Budget.Approve = []string{"shop"} })
 	p := pod("a", "ReplicaSet", "web-abc", true)

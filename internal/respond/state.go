@@ -46,6 +46,10 @@ func New(o Options) (*Responder, error) {
 			errs = append(errs, fmt.Errorf("%s says nothing of a contained pod: %w", filepath.Join(o.State, e.Name()), err))
 			continue
 		}
+		if c.Automatic {
+			// Who makes the agent crash must not get a new budget by it.
+			r.past.acts = append(r.past.acts, pastAct{c.Act.Time, c.Act.Pod.Namespace + "/" + c.Act.Pod.Workload.String()})
+		}
 		if _, err := os.Stat(c.Dir); errors.Is(err, fs.ErrNotExist) {
 			// The pod went while no agent ran.
 			r.held[c.Act.Pod.UID] = &c
