@@ -264,7 +264,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	// Events are on already: what starts while the lists are read is in both, which the
 	// resolver and the table know.
 	a.findGroups()
-	a.findProcesses()
+	a.unseen(a.findProcesses)
 	tick := time.NewTicker(a.o.Poll)
 	defer tick.Stop()
 	last := time.Now()
@@ -304,6 +304,32 @@ func (a *Agent) poll() {
 		a.statusMu.Lock()
 		a.engineSt, a.tableSt = a.engine.Stats(), a.processes.Stats()
 		a.statusMu.Unlock()
+	}
+}
+
+// unseen does something in which the agent reads more files than there is room for
+// events of, since nobody takes them meanwhile: its own reading is not reported.
+func (a *Agent) unseen(do func()) {
+	if a.group == 0 {
+		do()
+		return
+	}
+	flags := probe.OfAgent
+	if _, ok := a.resolver.Container(a.group); ok {
+		flags |= probe.OfContainer
+	}
+	if err := a.o.Sensor.Watch(a.group, []seawall.EventKind{seawall.EventOpen}, flags); err != nil {
+		a.problem("watch", "the sensor cannot be told of the agent itself: "+err.Error())
+	}
+	do()
+	var err error
+	if flags&probe.OfContainer != 0 {
+		err = a.o.Sensor.Watch(a.group, nil, flags)
+	} else {
+		err = a.o.Sensor.Unwatch(a.group)
+	}
+	if err != nil {
+		a.problem("watch", "the sensor cannot be told of the agent itself: "+err.Error())
 	}
 }
 
