@@ -92,7 +92,7 @@ func (p *Probe) dropLink(ifindex int, w *watchedLink) error {
 	}
 	if p.options.Pins != "" {
 		for _, name := range linkPrograms {
-			errs = append(errs, ignoreMissing(os.Remove(filepath.Join(p.options.Pins, pinName(name, ifindex)))))
+			errs = append(errs, ignoreMissing(os.Remove(filepath.Join(p.options.Pins, pinName(name, ifindex))))) //nolint:gosec // the directory is the operator's to choose
 		}
 	}
 	errs = append(errs, ignoreMissing(p.maps["link_cuts"].Delete(uint32(ifindex)))) //nolint:gosec // the kernel's indices are positive

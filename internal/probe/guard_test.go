@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestTamper(t *testing.T) {
 	for _, m := range p.Coverage().Missing {
 		t.Fatalf("missing: %+v", m)
 	}
-	self := fmt.Sprint(os.Getpid())
+	self := strconv.Itoa(os.Getpid())
 	act := func(t *testing.T, what string, argv ...string) *seawall.Event {
 		t.Helper()
 		path, err := exec.LookPath(argv[0])

@@ -114,7 +114,7 @@ func (p *Probe) start(h hook) (_ *attached, err error) {
 			return a, nil
 		}
 		// What is left of it is no whole: it goes, and the hook begins anew.
-		if err := os.RemoveAll(pins); err != nil {
+		if err := os.RemoveAll(pins); err != nil { //nolint:gosec // the directory is the operator's to choose
 			return nil, fmt.Errorf("removing what an earlier sensor left: %w", err)
 		}
 	}
@@ -215,7 +215,7 @@ func (a *attached) close() error {
 func (a *attached) end() error {
 	err := a.close()
 	if a.pins != "" {
-		err = errors.Join(err, os.RemoveAll(a.pins))
+		err = errors.Join(err, os.RemoveAll(a.pins)) //nolint:gosec // the directory is the operator's to choose
 	}
 	return err
 }

@@ -142,7 +142,7 @@ func (p *Probe) tellLosses(m *ebpf.Map, now uint64) error {
 				rest = n - l.sums[kind]
 			}
 			if sure := min(rest, l.unknown[kind]); sure > 0 {
-				sums[class{0, ringOf(seawall.EventKind(kind))}] += sure //nolint:gosec // below 64
+				sums[class{0, ringOf(seawall.EventKind(kind))}] += sure
 				l.sums[kind] += sure
 				rest -= sure
 			}

@@ -48,32 +48,56 @@ func objects() [][]byte {
 // records are the types of what lies in the rings, and in the maps that an upgrade reads.
 func records() []any {
 	return []any{
-		header{}, processExec{}, processFork{}, processExit{}, processComm{}, cgroupCgroupEvent{}, netEndpoints{}, netSocketEvent{}, netUnixUnixEvent{},
-		dnsPacket{}, cutVerdict{}, fileFileEvent{}, fileNameEvent{}, fileNamesEvent{}, callsCallEvent{}, uringUringEvent{}, credsCredsEvent{},
-		credsNsEvent{}, capabilityCapabilityEvent{}, syscallsSyscallEvent{}, enforceSignalEnforced{}, guardGuardEvent{}, guardAgent{},
-		processLossKey{}, processCounter{},
+		header{},
+		processExec{},
+		processFork{},
+		processExit{},
+		processComm{},
+		cgroupCgroupEvent{},
+		netEndpoints{},
+		netSocketEvent{},
+		netUnixUnixEvent{},
+		dnsPacket{},
+		cutVerdict{},
+		fileFileEvent{},
+		fileNameEvent{},
+		fileNamesEvent{},
+		callsCallEvent{},
+		uringUringEvent{},
+		credsCredsEvent{},
+		credsNsEvent{},
+		capabilityCapabilityEvent{},
+		syscallsSyscallEvent{},
+		enforceSignalEnforced{},
+		guardGuardEvent{},
+		guardAgent{},
+		processLossKey{},
+		processCounter{},
 	}
 }
 
 // layout names how records look.
 func layout() string {
 	h := sha256.New()
-	fmt.Fprint(h, seawall.EventKinds(), ringNames)
+	put(h, seawall.EventKinds(), ringNames)
 	for _, r := range records() {
 		describe(h, reflect.TypeOf(r))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:8]
 }
 
+func put(h hash.Hash, values ...any) {
+	_, _ = fmt.Fprint(h, values...) // a hash takes everything
+}
+
 func describe(h hash.Hash, t reflect.Type) {
-	fmt.Fprint(h, t.Kind(), t.Size())
+	put(h, t.Kind(), t.Size())
 	switch t.Kind() { //nolint:exhaustive // all others are described already
 	case reflect.Array:
 		describe(h, t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
-			fmt.Fprint(h, f.Name, f.Offset)
+		for f := range t.Fields() {
+			put(h, f.Name, f.Offset)
 			describe(h, f.Type)
 		}
 	}
@@ -87,10 +111,11 @@ func (p *Probe) version() string {
 		_, _ = h.Write(o) // a hash takes everything
 	}
 	for _, one := range hooks() {
-		fmt.Fprint(h, one.name, one.rodata)
+		put(h, one.name, one.rodata)
 	}
+	put(h, WatchedFiles())
 	for r := range ringCount {
-		fmt.Fprint(h, p.ringSize(r), " ")
+		put(h, p.ringSize(r), " ")
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
@@ -101,7 +126,7 @@ func (p *Probe) preparePins() error {
 		return nil
 	}
 	dir := p.options.Pins
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the directory is the operator's to choose
 		return fmt.Errorf("making the directory for pinned programs: %w", err)
 	}
 	lock, err := lockPins(dir)
@@ -110,10 +135,10 @@ func (p *Probe) preparePins() error {
 	}
 	p.lock = lock
 	p.home = filepath.Join(dir, sensorPrefix+layout()+"-"+p.version())
-	if _, err := os.Lstat(filepath.Join(p.home, sharedPins, "sequences")); err == nil {
+	if _, err := os.Lstat(filepath.Join(p.home, sharedPins, "sequences")); err == nil { //nolint:gosec // the directory is the operator's to choose
 		p.adopted = true
 	}
-	if err := os.MkdirAll(filepath.Join(p.home, sharedPins), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(p.home, sharedPins), 0o700); err != nil { //nolint:gosec // the directory is the operator's to choose
 		return fmt.Errorf("making the directory for pinned programs: %w", err)
 	}
 	return nil
@@ -130,7 +155,7 @@ func lockPins(dir string) (*os.File, error) {
 	if st.Type != unix.BPF_FS_MAGIC {
 		return nil, fmt.Errorf("%s is on no bpf file system: mount one there (mount -t bpf bpf /sys/fs/bpf), or share the node's with the agent", dir)
 	}
-	f, err := os.Open(dir)
+	f, err := os.Open(dir) //nolint:gosec // the directory is the operator's to choose
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +220,7 @@ func lasting(s *ebpf.ProgramSpec) bool {
 
 // pin lets a hook outlive the sensor.
 func (p *Probe) pin(a *attached) error {
-	if err := os.MkdirAll(a.pins, 0o700); err != nil {
+	if err := os.MkdirAll(a.pins, 0o700); err != nil { //nolint:gosec // the directory is the operator's to choose
 		return err
 	}
 	for i, name := range a.lasting {

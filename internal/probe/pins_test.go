@@ -115,20 +115,23 @@ func TestLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("open %v adopted %v\n", time.Since(began), p.adopted)
+	say := func(format string, args ...any) {
+		_, _ = fmt.Fprintf(os.Stdout, format, args...) // one write, so that a kill cuts no line in two
+	}
+	say("open %v adopted %v\n", time.Since(began), p.adopted)
 	for ; ; time.Sleep(5 * time.Millisecond) {
 		err := p.Poll(func(ev *seawall.Event) {
 			switch {
 			case ev.Kind == seawall.EventExec && len(ev.Process.Args) == 2 && strings.HasPrefix(ev.Process.Args[1], "nr-"):
-				_, _ = os.Stdout.WriteString("exec " + ev.Process.Args[1] + "\n") // one write, so that a kill cuts none in two
+				say("exec %s\n", ev.Process.Args[1])
 			case ev.Kind == seawall.EventTamper:
-				fmt.Printf("tamper %s %s\n", ev.Call.Name, ev.Call.Op)
+				say("tamper %s %s\n", ev.Call.Name, ev.Call.Op)
 			case ev.Kind == seawall.EventLoss:
-				fmt.Printf("loss %s %d\n", ev.Loss.Class, ev.Loss.Count)
+				say("loss %s %d\n", ev.Loss.Class, ev.Loss.Count)
 			}
 		})
 		if err != nil {
-			fmt.Printf("poll: %v\n", err)
+			say("poll: %v\n", err)
 		}
 	}
 }

@@ -91,6 +91,7 @@ type held struct {
 	ev     *seawall.Event
 	ring   *ring // nil where the record is done with
 	number uint64
+	own    bool // of a ring that this version writes to
 }
 
 // Open loads the programs and attaches them. Only where not even processes can be
@@ -120,6 +121,10 @@ func Open(o Options) (_ *Probe, err error) {
 				return nil, fmt.Errorf("watching processes: %w", explain(err))
 			}
 			p.missing = append(p.missing, Missing{Hook: h.name, Sees: h.sees, Reason: explain(err).Error()})
+		}
+		// The first hooks see much while the last are still being loaded.
+		if _, err := p.collect(bootTime()); err != nil {
+			return nil, err
 		}
 	}
 	if err := p.prepareEnforce(); err != nil {
@@ -240,8 +245,37 @@ func (p *Probe) Coverage() Coverage {
 func (p *Probe) Poll(f func(*seawall.Event)) error {
 	began := bootTime()
 	wall := time.Now()
-	horizon := began
 	p.late(began)
+	horizon, err := p.collect(began)
+	errs := []error{err}
+	for _, ev := range p.enforce.tell() {
+		if !p.enforce.hear(ev) {
+			p.held = append(p.held, held{ev: ev})
+		}
+	}
+	errs = append(errs, p.everySecond(began))
+	slices.SortStableFunc(p.held, func(a, b held) int { return cmp.Compare(a.ev.Boot, b.ev.Boot) })
+	n, _ := slices.BinarySearchFunc(p.held, horizon+1, func(h held, t uint64) int { return cmp.Compare(h.ev.Boot, t) })
+	ready := slices.Clone(p.held[:n])
+	p.held = slices.Delete(p.held, 0, n)
+	for _, h := range ready {
+		if h.ev.Time.IsZero() {
+			h.ev.Time = wall.Add(-time.Duration(int64(began) - int64(h.ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
+		}
+		if !(h.own && p.twice(h.ev)) && p.notice(h.ev) {
+			p.names.see(h.ev)
+			f(h.ev)
+		}
+		if h.ring != nil {
+			h.ring.done(h.number)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// collect reads what lies in the rings, and returns the time up to which that is all.
+func (p *Probe) collect(began uint64) (horizon uint64, err error) {
+	horizon = began
 	batch := cmp.Or(p.options.Batch, 8192)
 	errs := []error{p.drainElders()}
 	for i, r := range p.rings {
@@ -259,12 +293,12 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 			}
 			h, _ := as[header](raw) // it was decoded just now
 			last = max(last, ev.Boot)
-			p.ledger.read(ev, Ring(i), h.Cpu, p.adopted)
-			if p.twice(ev) || p.enforce.hear(ev) {
+			p.ledger.read(ev, Ring(i), h.Cpu, p.adopted) //nolint:gosec // there are few rings
+			if p.enforce.hear(ev) {
 				r.done(number)
 				return
 			}
-			one := held{ev, r, number}
+			one := held{ev, r, number, true}
 			if crowded {
 				r.done(number)
 				one.ring = nil
@@ -280,29 +314,7 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 		}
 		horizon = min(horizon, r.clear)
 	}
-	for _, ev := range p.enforce.tell() {
-		if !p.enforce.hear(ev) {
-			p.held = append(p.held, held{ev: ev})
-		}
-	}
-	errs = append(errs, p.everySecond(began))
-	slices.SortStableFunc(p.held, func(a, b held) int { return cmp.Compare(a.ev.Boot, b.ev.Boot) })
-	n, _ := slices.BinarySearchFunc(p.held, horizon+1, func(h held, t uint64) int { return cmp.Compare(h.ev.Boot, t) })
-	ready := slices.Clone(p.held[:n])
-	p.held = slices.Delete(p.held, 0, n)
-	for _, h := range ready {
-		if h.ev.Time.IsZero() {
-			h.ev.Time = wall.Add(-time.Duration(int64(began) - int64(h.ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
-		}
-		if p.notice(h.ev) {
-			p.names.see(h.ev)
-			f(h.ev)
-		}
-		if h.ring != nil {
-			h.ring.done(h.number)
-		}
-	}
-	return errors.Join(errs...)
+	return horizon, errors.Join(errs...)
 }
 
 // everySecond says what the sensor has to say of itself.

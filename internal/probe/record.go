@@ -26,7 +26,6 @@ func as[T any](raw []byte) (*T, error) {
 
 // decoder turns records into events.
 type decoder struct {
-	self    uint32
 	decoded map[seawall.EventKind]func(*header, []byte, *seawall.Event) error
 }
 

@@ -40,7 +40,7 @@ func (r Ring) String() string {
 func ringByMap(name string) (Ring, bool) {
 	for r, n := range ringNames {
 		if name == "ring_"+n {
-			return Ring(r), true //nolint:gosec // bounded by the length of the table
+			return Ring(r), true
 		}
 	}
 	return 0, false
@@ -168,7 +168,7 @@ func (r *ring) done(number uint64) {
 
 // crowded says that less than half of the ring is free.
 func (r *ring) crowded() bool {
-	return atomic.LoadUint64(r.producer)-atomic.LoadUint64(r.consumer) > uint64(len(r.data)/4) //nolint:gosec // a length
+	return atomic.LoadUint64(r.producer)-atomic.LoadUint64(r.consumer) > uint64(len(r.data)/4)
 }
 
 // Close unmaps the ring, once.
