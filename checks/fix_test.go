@@ -14,6 +14,9 @@ import (
 // fix may be left, and nothing may have become impossible to judge.
 func TestFixesRemoveFindings(t *testing.T) {
 	for _, r := range rules(t) {
+		if r.OnEvents() {
+			continue // what happened has no document to mend
+		}
 		t.Run(r.ID, func(t *testing.T) {
 			t.Parallel()
 			set := oneRule(t, r, false)
