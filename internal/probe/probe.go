@@ -262,7 +262,7 @@ func (p *Probe) Poll(f func(*seawall.Event)) error {
 		if h.ev.Time.IsZero() {
 			h.ev.Time = wall.Add(-time.Duration(int64(began) - int64(h.ev.Boot))) //nolint:gosec // nanoseconds since boot stay below 2^63 for 292 years
 		}
-		if !(h.own && p.twice(h.ev)) && p.notice(h.ev) {
+		if (!h.own || !p.twice(h.ev)) && p.notice(h.ev) {
 			p.names.see(h.ev)
 			f(h.ev)
 		}
