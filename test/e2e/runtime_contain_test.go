@@ -136,7 +136,7 @@ func (g *guard) completed(t *testing.T, kind seawall.ActKind, ns, pod string, st
 // off, frozen and replaced at once, and all that can be taken back.
 func TestRuntimeContain(t *testing.T) {
 	a, g := guarded(t)
-	const ns = "shop"
+	const ns = "contained"
 	a.mustApply(t, namespace(ns, map[string]string{"seawall.io/runtime": "contain"}))
 	a.mustApply(t, named(besieged, "web", ns))
 	pods := a.readyPods(t, ns, "app=web", 2)

@@ -126,6 +126,7 @@ func (g *guard) install(t *testing.T, a *api) {
 		go n.follow()
 	}
 	a.lure(t)
+	a.settle(t)
 	for i := 0; i < len(attacks); i += perVictim {
 		a.readyPods(t, "attacked", fmt.Sprintf("app=victim-%d", i/perVictim), 1)
 	}
