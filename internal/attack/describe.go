@@ -245,7 +245,7 @@ type proof struct {
 }
 
 // verifyWork bounds what the verification of cuts builds, in edges: some seconds.
-const verifyWork = 500_000
+const verifyWork = 300_000
 
 // proofs returns one for all cuts that are the same, since each takes a new graph.
 // Where that would be too many, the last is of all the rest together.
