@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/klog/v2"
 )
 
 // PodPlace is where a pod runs.
@@ -64,6 +65,7 @@ func place(p *corev1.Pod) PodPlace {
 // Exec runs a program in a container of a pod until it ends or ctx does, for those
 // commands that talk to Seawall's own pods. in, out and errs may be nil.
 func (c *Client) Exec(ctx context.Context, namespace, pod, container string, command []string, in io.Reader, out, errs io.Writer) error {
+	ctx = klog.NewContext(ctx, klog.Logger{}) // client-go's remarks are not for the user
 	req := c.rest.Post().AbsPath("/api/v1/namespaces/"+namespace+"/pods/"+pod+"/exec").Param("container", container)
 	for _, arg := range command {
 		req = req.Param("command", arg)
