@@ -41,7 +41,7 @@ func (c *Client) Places(ctx context.Context, namespace, selector string) ([]PodP
 
 // Place says where one pod runs.
 func (c *Client) Place(ctx context.Context, namespace, name string) (PodPlace, error) {
-	text, err := c.rest.Get().AbsPath("/api/v1/namespaces/" + namespace + "/pods/" + name).SetHeader("Accept", "application/json").Timeout(c.timeout).DoRaw(ctx)
+	text, err := c.rest.Get().AbsPath("/api/v1/namespaces/"+namespace+"/pods/"+name).SetHeader("Accept", "application/json").Timeout(c.timeout).DoRaw(ctx)
 	if err != nil {
 		return PodPlace{}, fmt.Errorf("reading pod %s/%s of cluster %s: %w", namespace, name, c.name, err)
 	}
@@ -91,4 +91,3 @@ func (c *Client) Exec(ctx context.Context, namespace, pod, container string, com
 	}
 	return exec.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: in, Stdout: out, Stderr: errs})
 }
-
