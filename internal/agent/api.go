@@ -18,17 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"seawall.io/seawall"
+	"seawall.io/seawall/internal/agents"
 	"seawall.io/seawall/internal/detect"
 	"seawall.io/seawall/internal/probe"
 	"seawall.io/seawall/internal/process"
 	"seawall.io/seawall/internal/respond"
 	"seawall.io/seawall/internal/spool"
 )
-
-// SocketPath is where the agent listens. Nothing else than this socket is open to
-// anybody, and it is root's alone: from elsewhere one comes through the API server,
-// by exec into the agent's pod, which RBAC decides.
-const SocketPath = "/run/seawall/agent.sock"
 
 // Status is what the agent says of itself.
 type Status struct {
@@ -86,7 +82,9 @@ func (a *Agent) Status() (Status, error) {
 	return s, err
 }
 
-// Serve answers on a unix socket until ctx ends. An old socket is replaced.
+// Serve answers on a unix socket until ctx ends. Nothing else is open to anybody, and it
+// is root's alone: from elsewhere one comes through the API server, by exec into the
+// agent's pod, which RBAC decides. An old socket is replaced.
 func (a *Agent) Serve(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("making the folder of the agent's socket: %w", err)
@@ -304,17 +302,8 @@ func defaulted(s, or string) string {
 	return s
 }
 
-// ActRequest is what a person asks for.
-type ActRequest struct {
-	Namespace string `json:"namespace"`
-	Pod       string `json:"pod"`
-	By        string `json:"by"`
-	Reason    string `json:"reason"`
-	Keep      bool   `json:"keep,omitempty"`
-}
-
 func (a *Agent) readAct(w http.ResponseWriter, r *http.Request) (respond.Target, respond.Request, bool) {
-	var q ActRequest
+	var q agents.ActRequest
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {

@@ -155,7 +155,7 @@ func decodeComm(_ *header, raw []byte, ev *seawall.Event) error {
 
 func decodeTraits(t *processTraits) seawall.FileTraits {
 	return seawall.FileTraits{
-		Inode: t.Inode, Dev: t.Dev, FS: fileSystem(t.Magic), Mode: t.Mode, UID: t.Uid,
+		Inode: t.Inode, Dev: t.Dev, FS: seawall.FileSystemName(t.Magic), Mode: t.Mode, UID: t.Uid,
 		Upper: t.Flags&1 != 0, Modified: t.Flags&3 == 3, Memfd: t.Flags&4 != 0, Deleted: t.Flags&8 != 0, Volume: t.Flags&16 != 0,
 		SetUID: t.Mode&0o4000 != 0, SetGID: t.Mode&0o2000 != 0,
 	}
@@ -216,58 +216,6 @@ func cstring(b []byte) string {
 		b = b[:i]
 	}
 	return string(b)
-}
-
-// fileSystem names a file system by the magic of statfs(2), in hexadecimal where
-// the table has no name.
-func fileSystem(magic uint32) string {
-	switch magic {
-	case 0:
-		return ""
-	case 0x794c7630:
-		return "overlay"
-	case 0x01021994:
-		return "tmpfs"
-	case 0xef53:
-		return "ext4"
-	case 0x58465342:
-		return "xfs"
-	case 0x9123683e:
-		return "btrfs"
-	case 0x9fa0:
-		return "proc"
-	case 0x62656572:
-		return "sysfs"
-	case 0x63677270:
-		return "cgroup2"
-	case 0x27e0eb:
-		return "cgroup"
-	case 0x6e736673:
-		return "nsfs"
-	case 0xcafe4a11:
-		return "bpf"
-	case 0x74726163:
-		return "tracefs"
-	case 0x64626720:
-		return "debugfs"
-	case 0x1cd1:
-		return "devpts"
-	case 0x6969:
-		return "nfs"
-	case 0x65735546:
-		return "fuse"
-	case 0x50495045:
-		return "pipe"
-	case 0x534f434b:
-		return "socket"
-	case 0x19800202:
-		return "mqueue"
-	case 0x958458f6:
-		return "hugetlbfs"
-	case 0x2fc12fc1:
-		return "zfs"
-	}
-	return fmt.Sprintf("%#x", magic)
 }
 
 func decodeCgroup(_ *header, raw []byte, ev *seawall.Event) error {

@@ -15,37 +15,6 @@ const (
 	cgroup1Magic = 0x27e0eb
 )
 
-// fsName names file systems that programs lie on, as events do; others are numbers.
-func fsName(magic int64) string {
-	switch magic {
-	case 0x794c7630:
-		return "overlay"
-	case 0x01021994:
-		return "tmpfs"
-	case 0xef53:
-		return "ext4"
-	case 0x58465342:
-		return "xfs"
-	case 0x9123683e:
-		return "btrfs"
-	case 0x2fc12fc1:
-		return "zfs"
-	case 0x73717368:
-		return "squashfs"
-	case 0xe0f5e1e2:
-		return "erofs"
-	case 0x6969:
-		return "nfs"
-	case 0x65735546:
-		return "fuse"
-	case 0x858458f6:
-		return "ramfs"
-	case procMagic:
-		return "proc"
-	}
-	return fmt.Sprintf("%#x", magic)
-}
-
 // traits tells what is known of a file. Whether it lies in a container's writable
 // layer is not to be seen from outside the kernel.
 func traits(path string) (seawall.FileTraits, error) {
@@ -65,7 +34,7 @@ func traits(path string) (seawall.FileTraits, error) {
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return t, err
 	}
-	t.FS = fsName(fs.Type)
+	t.FS = seawall.FileSystemName(uint32(fs.Type)) //nolint:gosec // these numbers have 32 bits
 	return t, nil
 }
 
