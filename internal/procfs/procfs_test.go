@@ -148,8 +148,14 @@ func TestHostile(t *testing.T) {
 	for range 15 { // the kernel takes 2 MiB, environment included
 		args = append(args, strings.Repeat("1", 128<<10-1))
 	}
-	p = read(start(t, sleep, args...))
-	if want := uint64(len(sleep) + 6 + 15*128<<10); p.ArgsBytes != want || len(p.Args) != 3 || len(p.Args[2]) > MaxArgs {
+	cmd := start(t, sleep, args...)
+	want := uint64(len(sleep) + 6 + 15*128<<10)
+	p = read(cmd)
+	// The parent hears of the exec a moment before the kernel notes where its arguments end.
+	for deadline := time.Now().Add(10 * time.Second); p.ArgsBytes != want && time.Now().Before(deadline); p = read(cmd) {
+		time.Sleep(time.Millisecond)
+	}
+	if p.ArgsBytes != want || len(p.Args) != 3 || len(p.Args[2]) > MaxArgs {
 		t.Errorf("nearly 2 MB of arguments: %d bytes (want %d), %d arguments", p.ArgsBytes, want, len(p.Args))
 	}
 
@@ -157,7 +163,7 @@ func TestHostile(t *testing.T) {
 	if err := os.WriteFile(gone, program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := start(t, gone, "1000")
+	cmd = start(t, gone, "1000")
 	if err := os.Remove(gone); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,9 @@ func TestFixesKeepObjectsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range rules {
+		if r.OnEvents() {
+			continue // what has happened is not mended by a patch
+		}
 		set, err := check.NewSet([]*check.Rule{r}, check.Options{Funcs: checks.Funcs()})
 		if err != nil {
 			t.Fatal(err)
