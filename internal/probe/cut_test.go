@@ -31,7 +31,7 @@ const etherTest = 0x88b5
 // of their own. It does what it is told, line by line.
 func TestHelper(t *testing.T) {
 	if os.Getenv("SEAWALL_TEST_HELPER") == "" {
-		t.Skip("run by other tests")
+		return // run by other tests
 	}
 	in, out := os.NewFile(3, "in"), os.NewFile(4, "out")
 	h := helper{}

@@ -108,7 +108,7 @@ func lifeOptions(pins, version string) Options {
 func TestLife(t *testing.T) {
 	pins := os.Getenv("SEAWALL_LIFE")
 	if pins == "" {
-		t.Skip("runs in a process of its own")
+		return // runs in a process of its own
 	}
 	began := time.Now()
 	p, err := Open(lifeOptions(pins, os.Getenv("SEAWALL_LIFE_VERSION")))

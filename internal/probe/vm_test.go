@@ -16,7 +16,7 @@ func TestKernels(t *testing.T) {
 	for _, k := range []vm.Kernel{vm.Linux6_1, vm.Linux6_12} {
 		for _, boot := range []struct{ name, cmdline string }{{"lsm", vm.WithBPF}, {"fmod_ret", vm.WithoutBPF}} {
 			t.Run(string(k)+"/"+boot.name, func(t *testing.T) {
-				vm.Test(t, k, boot.cmdline, ".", "-test.run=TestExec|TestEnforce")
+				vm.Test(t, k, boot.cmdline, ".", "-test.run=TestExec|TestEnforce|TestFilesTraced")
 			})
 		}
 	}

@@ -237,9 +237,9 @@ func (g *guard) exec(t *testing.T, namespace, pod, container string, command ...
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var out bytes.Buffer
-	err := g.kube.Exec(ctx, namespace, pod, container, command, nil, &out, &out)
-	return out.String(), err
+	var out, errs bytes.Buffer // two streams are read at a time
+	err := g.kube.Exec(ctx, namespace, pod, container, command, nil, &out, &errs)
+	return out.String() + errs.String(), err
 }
 
 // status is what the agent says of itself.
