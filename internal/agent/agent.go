@@ -140,13 +140,12 @@ type Agent struct {
 	responses chan response
 	began     time.Time
 
-	own      chan *seawall.Event // events that the agent makes itself
-	ownLost  atomic.Uint64
-	polls    atomic.Uint64
-	late     atomic.Uint64 // polls that came more than a second after the one before
-	pollErrs atomic.Uint64
-	events   atomic.Uint64
-	foreign  atomic.Uint64 // events of other nodes
+	own     chan *seawall.Event // events that the agent makes itself
+	ownLost atomic.Uint64
+	polls   atomic.Uint64
+	late    atomic.Uint64 // polls that came more than a second after the one before
+	events  atomic.Uint64
+	foreign atomic.Uint64 // events of other nodes
 
 	lossesTold uint64    // when losses were last looked at, ns since boot
 	lossCounts [2]uint64 // what was told of each
@@ -155,8 +154,6 @@ type Agent struct {
 	engineSt detect.Stats
 	tableSt  process.Stats
 	problems map[string]string // what does not work, by part
-
-	isolating map[string]bool // checks that ask for isolation; never changed
 }
 
 // New prepares an agent: the state folder, the spool, the checks.
@@ -184,10 +181,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		o: o, log: o.Log, engine: engine, spool: sp, profiles: profile.NewBook(o.Profile), began: time.Now(),
-		responses: make(chan response, 64), own: make(chan *seawall.Event, 4096), problems: map[string]string{}, isolating: map[string]bool{},
-	}
-	for _, r := range o.Rules {
-		a.isolating[r.ID] = r.Respond == "isolate"
+		responses: make(chan response, 64), own: make(chan *seawall.Event, 4096), problems: map[string]string{},
 	}
 	find := func(uint32) (seawall.Cgroup, error) { return seawall.Cgroup{}, errors.ErrUnsupported }
 	if o.Cgroups != nil {
@@ -288,9 +282,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) poll() {
 	a.polls.Add(1)
 	if err := a.o.Sensor.Poll(a.take); err != nil {
-		if a.pollErrs.Add(1) == 1 {
-			a.log.Error("reading events", "error", err)
-		}
+		a.problem("events", "some could not be read: "+err.Error())
 	}
 	for range len(a.own) {
 		a.take(<-a.own)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,16 +184,8 @@ func fail(w http.ResponseWriter, code int, err error) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 
-// EventFilter chooses events: those of which every field that is set fits.
-type EventFilter struct {
-	Kinds     []string
-	Namespace string
-	Pod       string
-	Container string
-	Where     string // CEL, as in checks
-}
-
-func (f EventFilter) compile() (func(*seawall.Event) bool, error) {
+// choose compiles a filter: an event is chosen if every field that is set fits.
+func choose(f agents.Filter) (func(*seawall.Event) bool, error) {
 	kinds := map[seawall.EventKind]bool{}
 	for _, name := range f.Kinds {
 		var k seawall.EventKind
@@ -222,7 +216,7 @@ func (f EventFilter) compile() (func(*seawall.Event) bool, error) {
 
 func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	wants, err := EventFilter{Kinds: q["kind"], Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container"), Where: q.Get("where")}.compile()
+	wants, err := choose(agents.Filter{Kinds: q["kind"], Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container"), Where: q.Get("where")})
 	if err != nil {
 		fail(w, http.StatusBadRequest, err)
 		return
@@ -265,7 +259,7 @@ func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request) {
 // serveEntries sends what is in the spool, and with follow what comes.
 func (a *Agent) serveEntries(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	from, err := strconv.ParseUint(defaulted(q.Get("from"), "0"), 10, 64)
+	from, err := strconv.ParseUint(cmp.Or(q.Get("from"), "0"), 10, 64)
 	if err != nil {
 		fail(w, http.StatusBadRequest, fmt.Errorf("from: %w", err))
 		return
@@ -279,7 +273,7 @@ func (a *Agent) serveEntries(w http.ResponseWriter, r *http.Request) {
 		news := a.spool.News()
 		err := a.spool.Read(from, 0, func(e spool.Entry) error {
 			from = e.Seq + 1
-			if len(kinds) > 0 && !strings.Contains(","+strings.Join(kinds, ",")+",", ","+e.Kind+",") {
+			if len(kinds) > 0 && !slices.Contains(kinds, e.Kind) {
 				return nil
 			}
 			return out.Encode(e)
@@ -293,13 +287,6 @@ func (a *Agent) serveEntries(w http.ResponseWriter, r *http.Request) {
 		case <-news:
 		}
 	}
-}
-
-func defaulted(s, or string) string {
-	if s == "" {
-		return or
-	}
-	return s
 }
 
 func (a *Agent) readAct(w http.ResponseWriter, r *http.Request) (respond.Target, respond.Request, bool) {

@@ -19,7 +19,7 @@ type response struct {
 // namespace allows it.
 func (a *Agent) answer(alert *seawall.Alert) {
 	ev := alert.Event
-	if a.responder == nil || ev == nil || ev.Pod == nil || a.mode(ev.Pod) != ContainPods || !a.isolating[alert.Check] {
+	if a.responder == nil || ev == nil || ev.Pod == nil || a.mode(ev.Pod) != ContainPods || alert.Respond != "isolate" {
 		return
 	}
 	t, ok := a.target(ev.Pod.Namespace, ev.Pod.Name)
